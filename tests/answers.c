@@ -106,3 +106,104 @@ Test(answers, byte_by_byte)
     free(answer.data);
     server_stop(&server);
 }
+
+/* A client may think for a while, but not for ever. */
+Test(answers, a_slow_client_is_waited_for)
+{
+    Server server = server_start((Options){0});
+    int slow = client_connect(&server);
+    client_send(slow, "GET / HT", 8);
+    for (double start = now(); now() < start + 3;)
+        moment();
+    client_send(slow, "TP/1.1\r\n\r\n", 10);
+    Answer answer = client_receive(slow, PATIENCE);
+    check_answer(1, &answer, "GET / HTTP/1.1 (with a pause of 3 s in it)", OK,
+                 "hello.html");
+    free(answer.data);
+
+    int silent = client_connect(&server);
+    double start = now();
+    answer = client_receive(silent, PATIENCE);
+    check(1, !answer.timed_out && answer.at - start > 4.5
+          && answer.at - start < 9,
+          "A client that says nothing should be given up after 5 s; it was "
+          "%s after %.1f s", answer.timed_out ? "still connected" : "cut off",
+          answer.at - start);
+    free(answer.data);
+    if (step() == 8)
+        server_wait(&server);
+    else
+        server_stop(&server);
+}
+
+/* Asks for more than fits into any buffer, and leaves it there. */
+Test(answers, a_client_that_does_not_read_delays_it_and_no_longer)
+{
+    char *folder = folder_new(), path[64];
+    size_t length = 20000000;
+    char *page = malloc(length);
+    memset(page, 'x', length);
+    file_write(folder, "hello.html", page, length);
+    file_write(folder, "404.html", "gone\n", 5);
+
+    Server server = server_start((Options){.folder = folder});
+    int lazy[4], count = step() == 8 ? 1 : step() == 7 ? 4 : 1;
+    for (int i = 0; i < count; i++) {
+        lazy[i] = client_connect(&server);
+        client_ask(lazy[i], "GET / HTTP/1.1");
+    }
+    Answer answer = client_get(&server, "GET /foo HTTP/1.1");
+    check_answer(1, &answer, "GET /foo HTTP/1.1 (while another client does not "
+                 "read its answer)", NOT_FOUND, "gone\n");
+    free(answer.data);
+    if (step() == 8)
+        server_wait(&server); /* the lazy one may not delay this for ever */
+    else
+        server_stop(&server);
+    for (int i = 0; i < count; i++)
+        close(lazy[i]);
+
+    snprintf(path, sizeof path, "%s/hello.html", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/404.html", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+/* What a request needs is given back: 300 times 2 MB would be seen. */
+Test(answers, requests_leave_no_memory_behind)
+{
+    char *folder = folder_new(), path[64];
+    size_t length = 2000000;
+    char *page = malloc(length);
+    memset(page, 'x', length);
+    file_write(folder, "hello.html", page, length);
+    file_write(folder, "404.html", "gone\n", 5);
+
+    /* Step 08 ends after two; its leaks are AddressSanitizer's to find. */
+    Server server = server_start((Options){.folder = folder});
+    long before = 0;
+    int requests = step() == 8 ? 2 : 330;
+    for (int i = 0; i < requests; i++) {
+        if (i == 30)
+            before = server_memory(&server);
+        Answer answer = client_get(&server, "GET / HTTP/1.1");
+        check(1, answer.complete, "`/` was not answered in full");
+        free(answer.data);
+    }
+    if (step() == 8) {
+        server_wait(&server);
+    } else {
+        long growth = server_memory(&server) - before;
+        check(1, growth < 400 * 1024L,
+              "300 requests for a page of 2 MB made the server grow by %ld MB: "
+              "does each request free what it has allocated?", growth / 1024);
+        server_stop(&server);
+    }
+
+    snprintf(path, sizeof path, "%s/hello.html", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/404.html", folder);
+    unlink(path);
+    rmdir(folder);
+}

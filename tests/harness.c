@@ -48,6 +48,12 @@ int step(void)
     return atoi(setting("STEP"));
 }
 
+double patience(void)
+{
+    const char *seconds = getenv("PATIENCE");
+    return seconds != NULL ? atof(seconds) : 25;
+}
+
 void complain(int from, const char *file, int line, const char *format, ...)
 {
     char text[2048];
@@ -98,6 +104,17 @@ static char *read_all(int file)
     return text;
 }
 
+/* Returns the port that a line names, the line being what it should be. */
+static int parse_port(const char *line)
+{
+    char *end;
+    long port = strtol(strrchr(line, ':') + 1, &end, 10);
+    check(1, *end == '\0' && port > 0 && port <= 65535,
+          "Expected `Listening on http://127.0.0.1:PORT`, and nothing more on "
+          "the line; got `%s`", line);
+    return (int)port;
+}
+
 Server server_start(Options options)
 {
     const char *program = setting("SERVER");
@@ -115,6 +132,7 @@ Server server_start(Options options)
     if (options.failing_thread > 0)
         snprintf(failing, sizeof failing, "%d", options.failing_thread);
     setenv("FAIL_PTHREAD_CREATE", failing, 1);
+    setenv("SLOW_START", options.slow_start ? "1" : "", 1);
 
     pid_t parent = getpid();
     server.pid = fork();
@@ -134,13 +152,14 @@ Server server_start(Options options)
     }
     cr_assert(server.pid > 0, "fork: %s", strerror(errno));
 
-    double deadline = now() + PATIENCE;
+    server.started = now();
+    double deadline = server.started + PATIENCE;
     while (server.port == 0 && server_alive(&server) && now() < deadline) {
         char *output = read_all(server.out);
         char *line = strstr(output, "Listening on http://127.0.0.1:");
         if (line != NULL && (line == output || line[-1] == '\n')
             && strchr(line, '\n') != NULL)
-            server.port = atoi(strrchr(strtok(line, "\n"), ':') + 1);
+            server.port = parse_port(strtok(line, "\n"));
         free(output);
         moment();
     }
@@ -148,7 +167,7 @@ Server server_start(Options options)
         complain(1, __FILE__, __LINE__,
                  "The server %s without the line `Listening on "
                  "http://127.0.0.1:PORT` on stdout. It said:\n%s%s",
-                 server.ended ? "ended" : "went on for 25 s",
+                 server.ended ? "ended" : "went on for a while",
                  server_output(&server), server_errors(&server));
     return server;
 }
@@ -297,6 +316,45 @@ long server_memory(const Server *server)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* Returns the sum of numbers in the server's, or its threads', status. */
+static long read_status(const char *folder, const char *name)
+{
+    char path[420], line[256];
+    long number = 0;
+    snprintf(path, sizeof path, "%s/status", folder);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            number = strtol(line + strlen(name), NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
+long server_peak(const Server *server)
+{
+    char folder[64];
+    snprintf(folder, sizeof folder, "/proc/%d", (int)server->pid);
+    return read_status(folder, "VmHWM:");
+}
+
+/* How many times one of its threads has gone to sleep so far. */
+static long count_sleeps(const Server *server)
+{
+    char tasks[64], folder[400];
+    long count = 0;
+    snprintf(tasks, sizeof tasks, "/proc/%d/task", (int)server->pid);
+    DIR *list = opendir(tasks);
+    cr_assert(list != NULL, "%s: %s", tasks, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
+        snprintf(folder, sizeof folder, "%s/%s", tasks, entry->d_name);
+        if (entry->d_name[0] != '.')
+            count += read_status(folder, "voluntary_ctxt_switches:");
+    }
+    closedir(list);
+    return count;
+}
+
 void server_wait_threads(const Server *server, int from, int threads)
 {
     double deadline = now() + PATIENCE;
@@ -405,6 +463,8 @@ void clients_receive(size_t count, const int clients[], Answer answers[],
             ssize_t n = recv(clients[i], block, sizeof block, 0);
             if (n > 0) {
                 size_t length = answer->length + (size_t)n;
+                if (answer->length == 0)
+                    answer->begun = now();
                 answer->data = realloc(answer->data, length + 1);
                 memcpy(answer->data + answer->length, block, (size_t)n);
                 answer->length = length;
@@ -502,12 +562,61 @@ void check_hello(const Server *server, int from)
     free(answer.data);
 }
 
+void check_idle(int from, const Server *server)
+{
+    while (now() < server->started + 0.5) /* it may still be starting */
+        moment();
+    double cpu = server_cpu(server), start = now();
+    long sleeps = count_sleeps(server);
+    int threads = server_threads(server);
+    while (now() < start + 2) {
+        check(from, server_threads(server) == threads,
+              "The idle server had %d threads, and now has %d", threads,
+              server_threads(server));
+        moment();
+    }
+    double share = (server_cpu(server) - cpu) / (now() - start);
+    sleeps = count_sleeps(server) - sleeps;
+    check(from, share < 0.1,
+          "The idle server uses %.0f %% of a CPU: who has nothing to do should "
+          "wait, in accept() or at a condition variable", 100 * share);
+    check(from, sleeps < 8 || getenv("EXTRA_THREAD") != NULL,
+          "In 2 s the idle server woke up %ld times to look whether there is "
+          "anything to do: it should wait until it is woken", sleeps);
+}
+
+/* The halves of two requests come by turns: each needs a buffer of its own. */
+void check_no_mixing(int from)
+{
+    Server server = server_start((Options){0});
+    const char *halves[] = {"GET / HTTP/1", ".1\r\n\r\n"};
+    int slow = client_connect(&server);
+    client_send(slow, halves[0], strlen(halves[0]));
+    for (double start = now(); now() < start + 0.3;) /* let it be read */
+        moment();
+    Answer other = client_get(&server, "GET /foo HTTP/1.1");
+    client_send(slow, halves[1], strlen(halves[1]));
+    Answer answer = client_receive(slow, PATIENCE);
+    check_answer(from, &other, "GET /foo HTTP/1.1", "HTTP/1.1 404 NOT FOUND",
+                 "404.html");
+    check(from, strncmp(answer.data, "HTTP/1.1 200 OK\r\n", 17) == 0,
+          "While one client had sent half of `GET / HTTP/1.1`, another asked "
+          "for `/foo`; then the rest of the first request came, and the "
+          "answer was `%.22s`: do the threads share a buffer with each other?",
+          answer.data);
+    if (from == 8)
+        server_wait(&server);
+    else
+        server_stop(&server);
+}
+
 /* How long a silence must be to be believed, in seconds. */
 #define SILENCE 2.0
 
 void check_silence(int from)
 {
     Server server = server_start((Options){0});
+    int descriptors = server_descriptors(&server);
     int clients[20];
     Answer answers[20];
     for (int i = 0; i < 20; i++) {
@@ -515,12 +624,17 @@ void check_silence(int from)
         client_ask(clients[i], "GET / HTTP/1.1");
     }
     clients_receive(20, clients, answers, SILENCE);
+    int accepted = server_descriptors(&server) - descriptors;
     for (int i = 0; i < 20; i++) {
         check(from, answers[i].timed_out && answers[i].length == 0,
               "In this step a connection is accepted and nothing more happens; "
               "it was %s", answers[i].length > 0 ? "answered" : "closed");
         free(answers[i].data);
     }
+    /* Those that wait in the kernel's queue are connected, too. */
+    check(from, accepted == 20,
+          "Of 20 connections main should accept each, and hand it to the pool, "
+          "which does nothing with it yet; the server holds %d", accepted);
     server_stop(&server);
 }
 

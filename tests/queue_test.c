@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(queue, .timeout = TIMEOUT);
+TestSuite(queue, .timeout = TIMEOUT, .init = begin);
 
 #if STEP >= 8
 /* Takes a job; a queue that is closed and empty gives one with no function. */
@@ -119,6 +119,8 @@ Test(queue, a_spurious_wake_up_is_no_job)
         poppers[i].queue = queue;
         threads[i] = start(pop_one, &poppers[i]);
     }
+    expecting("a thread that is woken without a job looks again, and waits: "
+              "the wait must stand in a while, not in an if.");
     for (int round = 0; round < 5; round++) {
         settle();
         wake_all_waiters();

@@ -28,12 +28,34 @@ Test(step01, an_idle_server_burns_no_cpu)
 {
     Server server = server_start((Options){0});
     check_hello(&server, 1);
-    double cpu = server_cpu(&server), start = now();
-    while (now() < start + 1)
+    check_idle(1, &server);
+    server_stop(&server);
+}
+
+/* While one client makes up its mind, the next one waits. */
+Test(step01, one_connection_at_a_time)
+{
+    Server server = server_start((Options){0});
+    int clients[2];
+    Answer answers[2];
+    clients[0] = client_connect(&server);
+    clients[1] = client_connect(&server);
+    client_ask(clients[1], "GET / HTTP/1.1");
+    for (double start = now(); now() < start + 1;) {
+        check(1, server_threads(&server) == 1,
+              "The server has %d threads; step 01 is single-threaded",
+              server_threads(&server));
         moment();
-    double share = (server_cpu(&server) - cpu) / (now() - start);
-    check(1, share < 0.1,
-          "An idle server should wait in accept(); it uses %.0f %% of a CPU",
-          100 * share);
+    }
+    double asked = now();
+    client_ask(clients[0], "GET /foo HTTP/1.1");
+    clients_receive(2, clients, answers, PATIENCE);
+    check_answer(1, &answers[0], "GET /foo HTTP/1.1", "HTTP/1.1 404 NOT FOUND",
+                 "404.html");
+    check_answer(1, &answers[1], "GET / HTTP/1.1", "HTTP/1.1 200 OK",
+                 "hello.html");
+    check(1, answers[1].begun > asked,
+          "A client was answered while another, which had come first, had not "
+          "asked yet: step 01 serves one connection after the other");
     server_stop(&server);
 }

@@ -107,6 +107,11 @@ Test(step03, threads_leave_no_memory_behind)
     server_stop(&server);
 }
 
+Test(step03, two_requests_do_not_mix)
+{
+    check_no_mixing(3);
+}
+
 Test(step03, a_thread_that_cannot_be_created)
 {
     Server server = server_start((Options){.failing_thread = 2});

@@ -130,12 +130,13 @@ Test(step07, idle_workers_burn_no_cpu)
     Server server = server_start((Options){0});
     for (int i = 0; i < 10; i++)
         check_hello(&server, 7);
-    double cpu = server_cpu(&server), start = now();
-    while (now() < start + 1)
-        moment();
-    double share = (server_cpu(&server) - cpu) / (now() - start);
-    check(7, share < 0.1, "The idle server uses %.0f %% of a CPU", 100 * share);
+    check_idle(7, &server);
     server_stop(&server);
+}
+
+Test(step07, two_requests_do_not_mix)
+{
+    check_no_mixing(7);
 }
 
 Test(step07, a_worker_that_cannot_be_created_is_reported)

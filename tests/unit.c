@@ -3,7 +3,10 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MOST_CONDITIONS 64
@@ -48,6 +51,43 @@ int threads_created(void)
     return created;
 }
 
+int patience(void)
+{
+    const char *seconds = getenv("PATIENCE");
+    return seconds != NULL ? atoi(seconds) : 25;
+}
+
+static char last_words[512];
+
+/* Called in a signal: says what was expected, and dies of the signal. */
+static void die(int number)
+{
+    const char *what = number == SIGALRM
+        ? "\nYour code hangs: a call does not return, or a thread never ends."
+        : "\nYour code crashed: to see where, run it under a sanitizer "
+          "(-fsanitize=address -g) or a debugger.";
+    if (write(STDERR_FILENO, what, strlen(what)) > 0
+        && write(STDERR_FILENO, last_words, strlen(last_words)) > 0)
+        (void)!write(STDERR_FILENO, "\n", 1);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void expecting(const char *what)
+{
+    const int numbers[] = {SIGSEGV, SIGBUS, SIGABRT, SIGALRM};
+    snprintf(last_words, sizeof last_words, "%s%s", *what ? "\nExpected: " : "",
+             what);
+    for (int i = 0; i < 4; i++)
+        signal(numbers[i], die);
+    alarm((unsigned)patience() + 15);
+}
+
+void begin(void)
+{
+    expecting("");
+}
+
 void settle(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
@@ -62,6 +102,7 @@ pthread_t start(void *(*function)(void *), void *arg)
 
 void quiet(void)
 {
+    begin();
     fflush(stdout);
     int nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, STDOUT_FILENO);

@@ -26,10 +26,13 @@
         }                                                                      \
     } while (0)
 
-/* Waits until the condition holds. Is false if it does not within 25 s. */
+/* Seconds to wait for what must happen: 25, or what PATIENCE says. */
+int patience(void);
+
+/* Waits until the condition holds. Is false if it does not for too long. */
 #define wait_until(condition)                                                  \
     ({                                                                         \
-        time_t deadline = time(NULL) + 25;                                     \
+        time_t deadline = time(NULL) + patience();                             \
         while (!(condition) && time(NULL) < deadline)                          \
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);           \
         (condition);                                                           \
@@ -41,7 +44,16 @@ void settle(void);
 /* Starts a thread of the tests' own. */
 pthread_t start(void *(*function)(void *), void *arg);
 
-/* Sends stdout to nowhere: the workers' lines are not of interest here. */
+/*
+ * Says what is expected of the code under test from here on, in case that it
+ * crashes, or hangs; it has patience() + 15 seconds.
+ */
+void expecting(const char *what);
+
+/* Expects nothing in particular. */
+void begin(void);
+
+/* The same, and sends stdout to nowhere: the workers' lines do not matter. */
 void quiet(void);
 
 /* How many threads the folder under test has created so far. */
