@@ -136,40 +136,6 @@ Test(answers, a_slow_client_is_waited_for)
         server_stop(&server);
 }
 
-/* Asks for more than fits into any buffer, and leaves it there. */
-Test(answers, a_client_that_does_not_read_delays_it_and_no_longer)
-{
-    char *folder = folder_new(), path[64];
-    size_t length = 20000000;
-    char *page = malloc(length);
-    memset(page, 'x', length);
-    file_write(folder, "hello.html", page, length);
-    file_write(folder, "404.html", "gone\n", 5);
-
-    Server server = server_start((Options){.folder = folder});
-    int lazy[4], count = step() == 8 ? 1 : step() == 7 ? 4 : 1;
-    for (int i = 0; i < count; i++) {
-        lazy[i] = client_connect(&server);
-        client_ask(lazy[i], "GET / HTTP/1.1");
-    }
-    Answer answer = client_get(&server, "GET /foo HTTP/1.1");
-    check_answer(1, &answer, "GET /foo HTTP/1.1 (while another client does not "
-                 "read its answer)", NOT_FOUND, "gone\n");
-    free(answer.data);
-    if (step() == 8)
-        server_wait(&server); /* the lazy one may not delay this for ever */
-    else
-        server_stop(&server);
-    for (int i = 0; i < count; i++)
-        close(lazy[i]);
-
-    snprintf(path, sizeof path, "%s/hello.html", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/404.html", folder);
-    unlink(path);
-    rmdir(folder);
-}
-
 /* What a request needs is given back: 300 times 2 MB would be seen. */
 Test(answers, requests_leave_no_memory_behind)
 {

@@ -180,6 +180,20 @@ bool server_alive(Server *server)
     return !server->ended;
 }
 
+void check_alive(const Server *server)
+{
+    siginfo_t end = {0};
+    if (waitid(P_PID, (id_t)server->pid, &end, WEXITED | WNOHANG | WNOWAIT)
+        != 0 || end.si_pid == 0)
+        return;
+    complain(step(), __FILE__, __LINE__,
+             "The server has ended (%s %d); %s. It said:\n%s",
+             end.si_code == CLD_EXITED ? "status" : "signal", end.si_status,
+             step() == 8 ? "it should, but only after two connections"
+                         : "nothing a client does may end it",
+             server_errors(server));
+}
+
 /* Fails the test if the server ran under a sanitizer that has found a fault. */
 static void check_sanitizers(const Server *server)
 {
@@ -397,11 +411,23 @@ int client_try_connect(const Server *server)
     return -1;
 }
 
+/* The same, for a server whose connections end before it does. */
+static void check_soon_alive(const Server *server)
+{
+    for (double start = now(); now() < start + 0.2;) {
+        check_alive(server);
+        moment();
+    }
+}
+
 int client_connect(const Server *server)
 {
     int client = client_try_connect(server);
+    int error = errno;
+    if (client == -1)
+        check_soon_alive(server);
     check(1, client != -1, "The server does not accept a connection: %s",
-          strerror(errno));
+          strerror(error));
     return client;
 }
 
@@ -503,7 +529,10 @@ Answer client_get(const Server *server, const char *request_line)
 {
     int client = client_connect(server);
     client_ask(client, request_line);
-    return client_receive(client, PATIENCE);
+    Answer answer = client_receive(client, PATIENCE);
+    if (answer.length == 0)
+        check_soon_alive(server);
+    return answer;
 }
 
 void client_reset(int client)

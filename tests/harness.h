@@ -78,6 +78,9 @@ int server_wait(Server *server);
  */
 void server_stop(Server *server);
 
+/* Fails the test if the program has ended, and says how. */
+void check_alive(const Server *server);
+
 /* Returns false once the program has ended. */
 bool server_alive(Server *server);
 

@@ -201,6 +201,27 @@ Test(queue, no_wake_up_is_lost)
           "not woken", hops);
 }
 
+/* Between the look at the queue and the wait, no push may slip in. */
+Test(queue, who_is_about_to_wait_is_woken)
+{
+    Popper popper = {.queue = job_queue_new()};
+    dawdle(true);
+    for (int round = 1; round <= 10; round++) {
+        int before = waits();
+        popper.done = false;
+        pthread_t thread = start(pop_one, &popper);
+        nanosleep(&(struct timespec){.tv_nsec = round % 3 * 500000L}, NULL);
+        if (round % 2) /* it holds the mutex now, or should */
+            wait_until(waits() > before);
+        push(popper.queue, round);
+        check(6, wait_until(popper.done),
+              "A thread looked, found the queue empty, and was about to wait; a "
+              "job was pushed, and the thread waits for ever: to look and to "
+              "wait must be one, under the mutex, and so must pushing");
+        pthread_join(thread, NULL);
+    }
+}
+
 /* Producers and consumers: every job to exactly one of them. */
 enum { JOBS = 20000 };
 typedef struct {
@@ -320,6 +341,21 @@ Test(queue, close_wakes_all_who_wait)
               "Pop from a closed, empty queue should return false");
     }
     job_queue_destroy(queue);
+}
+
+Test(queue, close_wakes_who_is_about_to_wait)
+{
+    Popper popper = {.queue = job_queue_new()};
+    dawdle(true);
+    pthread_t thread = start(pop_one, &popper);
+    check(8, wait_until(waits() > 0), "Empty, but not closed: pop should wait");
+    job_queue_close(popper.queue);
+    check(8, wait_until(popper.done),
+          "A thread had looked whether the queue is closed, and was about to "
+          "wait; it was closed, and the thread waits for ever: close must lock "
+          "the mutex");
+    pthread_join(thread, NULL);
+    job_queue_destroy(popper.queue);
 }
 
 Test(queue, closed_is_not_empty)

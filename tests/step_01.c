@@ -2,7 +2,10 @@
 
 #include "harness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 TestSuite(step01, .timeout = TIMEOUT);
 
@@ -58,4 +61,31 @@ Test(step01, one_connection_at_a_time)
           "A client was answered while another, which had come first, had not "
           "asked yet: step 01 serves one connection after the other");
     server_stop(&server);
+}
+
+/* Asks for more than fits into any buffer, and leaves it there. */
+Test(step01, a_client_that_does_not_read_delays_it_and_no_longer)
+{
+    char *folder = folder_new(), path[64];
+    size_t length = 20000000;
+    char *page = malloc(length);
+    memset(page, 'x', length);
+    file_write(folder, "hello.html", page, length);
+    file_write(folder, "404.html", "gone\n", 5);
+
+    Server server = server_start((Options){.folder = folder});
+    int lazy = client_connect(&server);
+    client_ask(lazy, "GET / HTTP/1.1");
+    Answer answer = client_get(&server, "GET /foo HTTP/1.1");
+    check_answer(1, &answer, "GET /foo HTTP/1.1 (while another client does not "
+                 "read its answer)", "HTTP/1.1 404 NOT FOUND", "gone\n");
+    free(answer.data);
+    server_stop(&server);
+    close(lazy);
+
+    snprintf(path, sizeof path, "%s/hello.html", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/404.html", folder);
+    unlink(path);
+    rmdir(folder);
 }

@@ -76,6 +76,7 @@ Test(step03, each_thread_serves_its_own_connection)
             client_ask(clients[i], i % 2 ? "GET /foo HTTP/1.1"
                                          : "GET / HTTP/1.1");
         clients_receive(CLIENTS, clients, answers, PATIENCE);
+        check_alive(&server);
         for (int i = 0; i < CLIENTS; i++) {
             check_answer(3, &answers[i], i % 2 ? "GET /foo HTTP/1.1"
                                                : "GET / HTTP/1.1",

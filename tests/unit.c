@@ -1,4 +1,4 @@
-/* The unit tests' helpers; linked with --wrap for the three functions below. */
+/* The unit tests' helpers; linked with --wrap for the functions below. */
 
 #include "unit.h"
 
@@ -21,6 +21,29 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+static atomic_bool dawdling;
+static atomic_int waiting;
+
+void dawdle(bool on)
+{
+    dawdling = on;
+}
+
+int waits(void)
+{
+    return waiting;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    if (dawdling)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return __real_pthread_mutex_lock(mutex);
+}
+
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *arg)
 {
@@ -37,6 +60,9 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
             || none == condition)
             break;
     }
+    waiting++;
+    if (dawdling)
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     return __real_pthread_cond_wait(condition, mutex);
 }
 

@@ -59,6 +59,15 @@ void quiet(void);
 /* How many threads the folder under test has created so far. */
 int threads_created(void);
 
+/*
+ * While on, the folder under test is slow at what must not be interrupted: it
+ * takes 1 ms longer to lock a mutex, and 50 ms longer to begin to wait.
+ */
+void dawdle(bool on);
+
+/* How many times it has been about to wait for a condition variable. */
+int waits(void);
+
 /* Wakes, for no reason, all who wait for a condition variable. */
 void wake_all_waiters(void);
 
