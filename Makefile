@@ -40,6 +40,7 @@ timeline listing figures:
 #:   make test-07             step 07's tests; test-tutorial, test-final
 #:   make test-07 SRC=~/hello the same tests on your own program
 #:   make test-teeth          the tests' tests: programs that must not pass
+#:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step in a real browser (Chromium)
 #:   make sanitize            threads and memory: sanitizers and valgrind
 #:   make lint                compiler warnings, clang-tidy, cppcheck, format
@@ -56,6 +57,9 @@ test-final:
 test-teeth:
 	@tests/teeth
 	@$(MAKE) --no-print-directory -C tests/tutorial teeth
+
+test-repeat:
+	@tests/repeat $(or $(RUNS),50)
 
 test-browser:
 	@tests/browser
@@ -84,4 +88,4 @@ clean:
 	$(MAKE) -C final clean
 
 .PHONY: help run build timeline listing figures test test-tutorial test-final \
-    test-teeth test-browser sanitize lint bench setup format clean
+    test-teeth test-repeat test-browser sanitize lint bench setup format clean
