@@ -201,23 +201,28 @@ Test(queue, no_wake_up_is_lost)
           "not woken", hops);
 }
 
+static void *pop_one_slowly(void *arg)
+{
+    dawdle();
+    return pop_one(arg);
+}
+
 /* Between the look at the queue and the wait, no push may slip in. */
 Test(queue, who_is_about_to_wait_is_woken)
 {
-    Popper popper = {.queue = job_queue_new()};
-    dawdle(true);
-    for (int round = 1; round <= 10; round++) {
+    for (int late = 0; late < 2; late++) {
+        Popper popper = {.queue = job_queue_new()};
         int before = waits();
-        popper.done = false;
-        pthread_t thread = start(pop_one, &popper);
-        nanosleep(&(struct timespec){.tv_nsec = round % 3 * 500000L}, NULL);
-        if (round % 2) /* it holds the mutex now, or should */
+        pthread_t thread = start(pop_one_slowly, &popper);
+        if (late) /* it has looked, and may have the mutex */
             wait_until(waits() > before);
-        push(popper.queue, round);
+        else /* it may have looked; it has not the mutex */
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        push(popper.queue, 1);
         check(6, wait_until(popper.done),
-              "A thread looked, found the queue empty, and was about to wait; a "
-              "job was pushed, and the thread waits for ever: to look and to "
-              "wait must be one, under the mutex, and so must pushing");
+              "A thread found the queue empty, and was about to wait; a job was "
+              "pushed, and the thread waits for ever: to look and to wait must "
+              "be one, under the mutex, and the signal must come after the job");
         pthread_join(thread, NULL);
     }
 }
@@ -346,8 +351,7 @@ Test(queue, close_wakes_all_who_wait)
 Test(queue, close_wakes_who_is_about_to_wait)
 {
     Popper popper = {.queue = job_queue_new()};
-    dawdle(true);
-    pthread_t thread = start(pop_one, &popper);
+    pthread_t thread = start(pop_one_slowly, &popper);
     check(8, wait_until(waits() > 0), "Empty, but not closed: pop should wait");
     job_queue_close(popper.queue);
     check(8, wait_until(popper.done),

@@ -24,12 +24,12 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 
-static atomic_bool dawdling;
+static _Thread_local bool dawdling;
 static atomic_int waiting;
 
-void dawdle(bool on)
+void dawdle(void)
 {
-    dawdling = on;
+    dawdling = true;
 }
 
 int waits(void)
@@ -40,7 +40,7 @@ int waits(void)
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     if (dawdling)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     return __real_pthread_mutex_lock(mutex);
 }
 

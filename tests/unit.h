@@ -60,10 +60,10 @@ void quiet(void);
 int threads_created(void);
 
 /*
- * While on, the folder under test is slow at what must not be interrupted: it
- * takes 1 ms longer to lock a mutex, and 50 ms longer to begin to wait.
+ * Makes the calling thread slow where others must not slip in: it takes 50 ms
+ * longer to lock a mutex, and 50 ms longer to begin to wait for a condition.
  */
-void dawdle(bool on);
+void dawdle(void);
 
 /* How many times it has been about to wait for a condition variable. */
 int waits(void);
