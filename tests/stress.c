@@ -23,8 +23,8 @@ enum { MOST = 8 };
 static int jobs;
 static int *plain;        /* each job's own cell, without any lock */
 static atomic_int runs;
-static ThreadPool *pools[64]; /* reachable to the end, for steps 06 and 07 */
-static int pool_count;
+static void *kept[64]; /* steps 06 and 07 cannot free a queue or a pool */
+static int kept_count;
 
 static void wait_for(int count, const char *what)
 {
@@ -109,7 +109,7 @@ static void run_producers(int count, void (*submit)(void *arg))
 static void stress_queue(int producers, int consumers)
 {
     pthread_t threads[MOST];
-    queue = job_queue_new();
+    kept[kept_count++] = queue = job_queue_new();
     for (int i = 0; i < consumers; i++)
         pthread_create(&threads[i], NULL, consume, NULL);
     run_producers(producers, push);
@@ -147,7 +147,7 @@ static void submit_again(void *arg)
 
 static void stress_pool(int producers, size_t workers)
 {
-    pools[pool_count++] = pool = thread_pool_new(workers);
+    kept[kept_count++] = pool = thread_pool_new(workers);
     run_producers(producers, submit);
 #if STEP >= 8
     thread_pool_destroy(pool);
@@ -159,7 +159,7 @@ static void stress_pool(int producers, size_t workers)
 /* Jobs that submit jobs; the pool must stay until the last has run. */
 static void stress_nested(void)
 {
-    pools[pool_count++] = pool = thread_pool_new(4);
+    kept[kept_count++] = pool = thread_pool_new(4);
     for (int i = 0; i < jobs; i++) {
         plain[i] = i;
         thread_pool_execute(pool, submit_again, &plain[i]);
