@@ -33,10 +33,10 @@ int main(int argc, char **argv)
         return fprintf(stderr, "%s is not a port\n", port), EXIT_FAILURE;
     int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(listener, where->ai_addr, where->ai_addrlen) != 0
-        || listen(listener, SOMAXCONN) != 0)
-        return perror(port), EXIT_FAILURE;
+    int taken = bind(listener, where->ai_addr, where->ai_addrlen);
     freeaddrinfo(where);
+    if (taken || listen(listener, SOMAXCONN) != 0)
+        return perror(port), EXIT_FAILURE;
     struct sockaddr_in bound;
     socklen_t length = sizeof bound;
     getsockname(listener, (struct sockaddr *)&bound, &length);
