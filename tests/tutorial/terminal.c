@@ -176,6 +176,7 @@ static void replace(char **line, const char *pattern, const char *text)
 
 /* What differs from one machine, or one run, to the next. */
 static const char *const patterns[][2] = {
+    {"\033\\[[0-9;]*[mK]", ""}, /* colours, and curl's bold headers */
     {"\xe2\x80\x98|\xe2\x80\x99", "'"}, /* gcc's quotes in UTF-8 */
     {"[[:space:]]+$", ""},
     {"[^ ]*/hello/", ""},         /* the reader's folder */
@@ -516,7 +517,10 @@ static void print_lines(const char *title, const char *text)
     printf("  %s\n", title);
     for (size_t n; *text != '\0'; text += n + (text[n] == '\n')) {
         n = strcspn(text, "\n");
-        printf("    %.*s\n", (int)n, text);
+        char *line = strndup(text, n);
+        replace(&line, patterns[0][0], patterns[0][1]);
+        printf("    %s\n", line);
+        free(line);
     }
 }
 
@@ -775,14 +779,14 @@ static void read_job(Replay *r, const char *path)
         die(path);
     while ((length = getline(&line, &size, file)) > 0) {
         Event e = {0};
-        int text = 0;
         if (line[length - 1] == '\n')
             line[length - 1] = '\0';
-        if (sscanf(line, "%d\t%15[^\t]\t%n", &e.line, e.tag, &text) != 2)
+        char *tab = strchr(line, '\t');
+        char *text = tab != NULL ? strchr(tab + 1, '\t') : NULL;
+        if (text == NULL || sscanf(line, "%d %15s", &e.line, e.tag) != 2)
             die("a job's line");
         bool is_line = strcmp(e.tag, "line") == 0;
-        e.text = is_line ? strdup(line + text)
-                         : with_port(line + text, r->port);
+        e.text = is_line ? strdup(text + 1) : with_port(text + 1, r->port);
         r->events = allocate(r->events, (r->count + 1) * sizeof e);
         r->events[r->count++] = e;
     }
