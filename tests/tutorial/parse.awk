@@ -19,8 +19,8 @@ BEGIN {
     # The pictures of things that are no terminal: `text` blocks are known by
     # their first lines, so that nobody hides a transcript in one.
     text_block["GET / HTTP/1.1"] = 1
-    text_block["Method Path Version CRLF"] = 1
-    text_block["Version Status-Code Reason CRLF"] = 1
+    text_block["method target version CRLF"] = 1
+    text_block["version status reason CRLF"] = 1
 
     listings_file = out "/listings.tsv"
     printf "" > listings_file

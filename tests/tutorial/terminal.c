@@ -51,6 +51,8 @@
 #define PRINT_SECONDS 20   /* for the server to print what the text shows */
 #define END_SECONDS 3      /* for a server that ends by itself */
 #define STARTED_MAX 1000   /* commands of one job */
+#define OUTPUT_MAX 65536   /* bytes of one command that are looked at */
+#define SHOWN_MAX 40       /* lines of an output shown in a message */
 
 typedef struct {
     int line;
@@ -71,7 +73,7 @@ typedef struct {
 
 typedef struct {
     const char *folder, *snapshots, *name;
-    char port[8];
+    char port[8], port_pattern[16];
     Event *events;
     size_t count;
     Terminal first, second;
@@ -152,15 +154,31 @@ static void exchange(char **line, size_t from, size_t to, const char *text)
     *line = made;
 }
 
+/* Compiles a pattern at its first use, and keeps it. */
+static const regex_t *compiled(const char *pattern)
+{
+    static struct {
+        const char *pattern;
+        regex_t regex;
+    } known[32];
+    size_t i = 0;
+    while (known[i].pattern != NULL && known[i].pattern != pattern)
+        i++;
+    if (known[i].pattern == NULL) {
+        known[i].pattern = pattern;
+        if (regcomp(&known[i].regex, pattern, REG_EXTENDED) != 0)
+            die(pattern);
+    }
+    return &known[i].regex;
+}
+
 /* Replaces every match of pattern; NULL rounds a number of seconds instead. */
 static void replace(char **line, const char *pattern, const char *text)
 {
-    regex_t regex;
+    const regex_t *regex = compiled(pattern);
     regmatch_t match;
     size_t start = 0;
-    if (regcomp(&regex, pattern, REG_EXTENDED) != 0)
-        die(pattern);
-    while (regexec(&regex, *line + start, 1, &match, start ? REG_NOTBOL : 0)
+    while (regexec(regex, *line + start, 1, &match, start ? REG_NOTBOL : 0)
                == 0
            && match.rm_eo > match.rm_so) {
         char rounded[64];
@@ -171,7 +189,6 @@ static void replace(char **line, const char *pattern, const char *text)
         exchange(line, from, to, text != NULL ? text : rounded);
         start = from + strlen(text != NULL ? text : rounded);
     }
-    regfree(&regex);
 }
 
 /* What differs from one machine, or one run, to the next. */
@@ -196,11 +213,9 @@ static const char *const patterns[][2] = {
 
 static void normalise(Replay *r, char **line)
 {
-    char port[64];
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         replace(line, patterns[i][0], patterns[i][1]);
-    snprintf(port, sizeof port, "\\<%s\\>", r->port);
-    replace(line, port, "7878");
+    replace(line, r->port_pattern, "7878");
 }
 
 static bool is_gap(const char *line)
@@ -210,12 +225,7 @@ static bool is_gap(const char *line)
 
 static bool matches(const char *pattern, const char *text)
 {
-    regex_t regex;
-    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-        die(pattern);
-    bool found = regexec(&regex, text, 0, NULL, 0) == 0;
-    regfree(&regex);
-    return found;
+    return regexec(compiled(pattern), text, 0, NULL, 0) == 0;
 }
 
 static bool is_diagnosis(const char *line)
@@ -363,6 +373,8 @@ static void drain(Terminal *t)
     char part[4096];
     ssize_t n;
     while ((n = read(t->master, part, sizeof part)) > 0) {
+        if (t->length > OUTPUT_MAX)
+            continue; /* a flood */
         t->output = allocate(t->output, t->length + (size_t)n + 1);
         memcpy(t->output + t->length, part, (size_t)n);
         t->length += (size_t)n;
@@ -515,8 +527,13 @@ static Lines split(Replay *r, const char *output, bool partial, size_t **ends)
 static void print_lines(const char *title, const char *text)
 {
     printf("  %s\n", title);
+    int shown = 0;
     for (size_t n; *text != '\0'; text += n + (text[n] == '\n')) {
         n = strcspn(text, "\n");
+        if (++shown > SHOWN_MAX) {
+            printf("    and so on\n");
+            return;
+        }
         char *line = strndup(text, n);
         replace(&line, patterns[0][0], patterns[0][1]);
         printf("    %s\n", line);
@@ -821,6 +838,7 @@ int main(int argc, char *argv[])
     do
         snprintf(r.port, sizeof r.port, "%04d", port % 10000);
     while (!port_is_free(r.port) && (port += 211) < 9999);
+    snprintf(r.port_pattern, sizeof r.port_pattern, "\\<%s\\>", r.port);
     terminal_open(&r.first);
     terminal_open(&r.second);
     read_job(&r, argv[1]);
