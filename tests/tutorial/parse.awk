@@ -274,10 +274,13 @@ function block(info,   words, n, kind)
 {
     n = split(info, words, " ")
     kind = words[1]
-    if (words[2] == "excerpt" || words[2] == "example")
+    if (words[2] == "excerpt" || words[2] == "example" \
+        || words[2] == "declared")
         kind = kind " " words[2]
     if (kind ~ /^(c|html|make|sh) excerpt$/ && n == 3)
         excerpt(words[3])
+    else if (kind == "c declared" && n == 3)
+        declared(words[3])
     else if (kind == "c example" && n == 3)
         example(words[3])
     else if (kind ~ /^(c|html|make)$/ && n == 2)
@@ -333,6 +336,19 @@ function example(path)
     listing_blocks++
     event(fence_line, "sync", snapshot())
     event(fence_line, "example", path)
+}
+
+# The compiler will say whether the header declares the same.
+function declared(header,   path, function_name)
+{
+    function_name = body_text()
+    sub(/\(.*/, "", function_name)
+    sub(/.*[ *]/, "", function_name)
+    path = out "/jobs/declared-" fence_line ".c"
+    printf "#include <%s>\nvoid *is_known(void) { return (void *)&%s; }\n%s",
+        header, function_name, body_text() > path
+    close(path)
+    event(fence_line, "declared", path)
 }
 
 function create(path,   other)

@@ -11,6 +11,7 @@
  *     build          the reader has built this before
  *     badge WORDS    what the caption claims
  *     example FILE   compiles alone, without a warning
+ *     declared FILE  the same, and makes no program
  *     run COMMAND    in the second terminal, to its end
  *     server COMMAND in the first terminal, where it goes on running
  *     more, more-any what the first terminal prints next (any: in any order)
@@ -699,11 +700,12 @@ static void check_badge(Replay *r, int line, const char *badge)
     free(output);
 }
 
-static void check_example(Replay *r, int line, const char *path)
+static void check_example(Replay *r, int line, const char *path, bool alone)
 {
-    if (quietly(r, "cc -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra "
-                   "-Wpedantic -Werror -pthread -O2 -o ../example '%s'", path)) {
-        fail(r, line, "%s does not compile without a warning:", path);
+    if (quietly(r, "cc -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra %s "
+                   "-pthread -O2 -o ../example '%s'",
+                alone ? "-Wpedantic -Werror" : "-c", path)) {
+        fail(r, line, "the compiler says of this:");
         print_lines("", r->second.output);
     }
 }
@@ -757,7 +759,9 @@ static void run(Replay *r)
         else if (strcmp(e->tag, "badge") == 0)
             check_badge(r, e->line, e->text);
         else if (strcmp(e->tag, "example") == 0)
-            check_example(r, e->line, e->text);
+            check_example(r, e->line, e->text, true);
+        else if (strcmp(e->tag, "declared") == 0)
+            check_example(r, e->line, e->text, false);
         else if (strcmp(e->tag, "run") == 0)
             run_command(r, i);
         else if (strcmp(e->tag, "server") == 0)
