@@ -312,17 +312,18 @@ function excerpt(path,   text)
     if (text == "")
         error(fence_line, "there is no " path)
     else if (index("\n" text, "\n" body_text()) == 0)
-        error(fence_line, "this is not in " path ", which differs at: " \
-              excerpt_difference(text))
+        error(fence_line + longest_run("\n" text, body_text()),
+              path " does not go on like this")
 }
 
-# The first line of the block up to which the file has no such run of lines.
-function excerpt_difference(text,   i, run)
+# The first line of lines up to which they are no run of lines in text.
+function longest_run(text, lines,   line, n, i, run)
 {
-    for (i = 1; i <= body_lines; i++) {
-        run = run body[i] "\n"
-        if (index("\n" text, "\n" run) == 0)
-            return body[i]
+    n = split(lines, line, "\n")
+    for (i = 1; i < n; i++) {
+        run = run line[i] "\n"
+        if (index(text, "\n" run) == 0)
+            return i
     }
 }
 
@@ -366,7 +367,7 @@ function create(path,   other)
     }
 }
 
-function patch(path,   i, c, before, after, changes, first, only_new)
+function patch(path,   i, c, before, after, changes, first, only_new, befores)
 {
     folder_dirty = 1
     listing_blocks++
@@ -380,16 +381,18 @@ function patch(path,   i, c, before, after, changes, first, only_new)
             else if (i > 1 && before != "")
                 error(fence_line + first, "a hunk that changes nothing")
             before = after = ""
-            changes = 0
+            changes = befores = 0
             first = i + 1
         } else if (c == "+") {
             after = after substr(body[i], 2) "\n"
             changes = 1
         } else if (c == "-") {
             before = before substr(body[i], 2) "\n"
+            before_line[++befores] = fence_line + i
             changes = 1
         } else if (c == " " || body[i] == "") {
             before = before substr(body[i], 2) "\n"
+            before_line[++befores] = fence_line + i
             after = after substr(body[i], 2) "\n"
         } else
             error(fence_line + i, "a diff's line starts with +, - or a " \
@@ -399,6 +402,8 @@ function patch(path,   i, c, before, after, changes, first, only_new)
         error(fence_line, "an empty diff for a new file")
 }
 
+# Replaces before by after; line is where the hunk starts in the text, and
+# before_line[] is where each line of before stands in it.
 function hunk(path, before, after, line,   text, at, found, rest, pos)
 {
     if (!(path in file)) {
@@ -417,22 +422,13 @@ function hunk(path, before, after, line,   text, at, found, rest, pos)
             rest = pos
     }
     if (found == 0)
-        give_up(line, "this hunk is not found in " path ", which differs " \
-                "at:\n" hunk_difference(text, before))
+        give_up(before_line[longest_run(text, before)],
+                "this hunk is not found in " path ", which does not go on " \
+                "like this")
     if (found > 1)
         give_up(line, "this hunk is found " found " times in " path)
     text = substr(text, 1, rest) after substr(text, rest + length(before) + 1)
     file[path] = substr(text, 2)
-}
-
-function hunk_difference(text, before,   lines, n, i, run)
-{
-    n = split(before, lines, "\n")
-    for (i = 1; i < n; i++) {
-        run = run lines[i] "\n"
-        if (index(text, "\n" run) == 0)
-            return "    " lines[i]
-    }
 }
 
 # ---- terminals: events for terminal.c, one a line

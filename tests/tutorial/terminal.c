@@ -2,7 +2,7 @@
  * Runs one job of the replay: what a reader does at two terminals between one
  * caption of the tutorial and the next.
  *
- *     terminal JOB SNAPSHOTS FOLDER NAME FIRST-PORT
+ *     terminal JOB SNAPSHOTS FOLDER NAME
  *
  * JOB holds one event a line: a line of the text, a tag, and words, parted by
  * tabs (written by parse.awk):
@@ -48,8 +48,7 @@
 #include <sys/prctl.h>
 #endif
 
-#define COMMAND_SECONDS 30 /* for a command to end */
-#define PRINT_SECONDS 20   /* for the server to print what the text shows */
+#define PATIENCE 30        /* seconds for a command, or an awaited line */
 #define END_SECONDS 3      /* for a server that ends by itself */
 #define STARTED_MAX 1000   /* commands of one job */
 #define OUTPUT_MAX 65536   /* bytes of one command that are looked at */
@@ -78,6 +77,7 @@ typedef struct {
     Event *events;
     size_t count;
     Terminal first, second;
+    double patience;
     pid_t started[STARTED_MAX]; /* not reaped: their ids stay ours */
     size_t started_count;
     int failures;
@@ -369,11 +369,13 @@ static void start(Replay *r, Terminal *t, int line, const char *command)
     free(whole);
 }
 
+/* Takes what the terminal shows by now: not all, for a flood has no end. */
 static void drain(Terminal *t)
 {
     char part[4096];
     ssize_t n;
-    while ((n = read(t->master, part, sizeof part)) > 0) {
+    for (int i = 0; i < 16 && (n = read(t->master, part, sizeof part)) > 0;
+         i++) {
         if (t->length > OUTPUT_MAX)
             continue; /* a flood */
         t->output = allocate(t->output, t->length + (size_t)n + 1);
@@ -438,7 +440,7 @@ static bool has_ended(Terminal *t)
         return false;
     /* a pseudo-terminal hands over with a delay */
     struct pollfd fd = {.fd = t->master, .events = POLLIN};
-    while (poll(&fd, 1, 50) > 0 && !interrupted)
+    for (int i = 0; i < 64 && poll(&fd, 1, 50) > 0 && !interrupted; i++)
         drain(t);
     t->pid = 0;
     t->status =
@@ -472,7 +474,7 @@ static int quietly(Replay *r, const char *format, ...)
     va_end(args);
     int before = r->second.status;
     start(r, &r->second, 0, command);
-    if (!wait_end(r, &r->second, COMMAND_SECONDS))
+    if (!wait_end(r, &r->second, 2 * PATIENCE))
         kill(-r->second.pid, SIGKILL);
     wait_end(r, &r->second, 1);
     int status = r->second.status;
@@ -493,6 +495,30 @@ static bool port_is_free(const char *port)
                    && listen(fd, 1) == 0;
     close(fd);
     return is_free;
+}
+
+/*
+ * Takes a free port of four digits: as long as 7878, so that a compiler's
+ * columns stay. A byte of a shared file, locked, keeps it from all other
+ * replays until this program ends.
+ */
+static void take_port(Replay *r)
+{
+    char path[256];
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/tutorial-replay-ports",
+             folder != NULL ? folder : "/tmp");
+    int locks = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    for (int i = 0; i < 8000; i++) {
+        int port = 2000 + ((int)getpid() * 37 + i) % 8000;
+        struct flock lock = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = port, .l_len = 1};
+        snprintf(r->port, sizeof r->port, "%04d", port);
+        if ((locks == -1 || fcntl(locks, F_SETLK, &lock) == 0)
+            && port_is_free(r->port))
+            return;
+    }
+    die("no free port");
 }
 
 /* ---- events */
@@ -542,28 +568,39 @@ static void print_lines(const char *title, const char *text)
     }
 }
 
-static void show_difference(Replay *r, size_t event, const Lines *expected,
-                            size_t furthest, const char *got)
+/* Says what is wrong after event: the first expected line that did not come,
+   or, if all came, that there was more. */
+static void show_difference(Replay *r, size_t event, const char *missing,
+                            const char *got)
 {
-    (void)expected;
-    size_t first = event + 1, at = first + furthest;
-    bool more = at < r->count && strcmp(r->events[at].tag, "line") == 0;
-    fail(r, r->events[more ? at : event].line,
-         more ? "expected this line, which did not come: %s"
-              : "more was printed than the text shows%s",
-         more ? r->events[at].text : "");
+    size_t at = event;
+    while (missing != NULL && ++at < r->count
+           && strcmp(r->events[at].tag, "line") == 0) {
+        char *line = strdup(r->events[at].text);
+        normalise(r, &line);
+        bool found = strcmp(line, missing) == 0;
+        free(line);
+        if (found)
+            break;
+    }
+    if (missing == NULL)
+        fail(r, r->events[at].line, "more was printed than the text shows");
+    else
+        fail(r, r->events[at].line,
+             "expected this line, which did not come: %s", r->events[at].text);
     print_lines("what came:", got);
 }
 
-static void compare(Replay *r, size_t event)
+/* Compares what a command has printed with the lines after event i. */
+static void compare(Replay *r, size_t i)
 {
     size_t used = 0, furthest = 0, *ends;
-    Lines expected = lines_after(r, event);
+    Lines expected = lines_after(r, i);
     Lines got = split(r, r->second.output, true, &ends);
     bool compiler = false;
-    for (size_t i = 0; i < expected.count; i++) {
-        normalise(r, &expected.line[i]);
-        compiler = compiler || is_diagnosis(expected.line[i]);
+    for (size_t k = 0; k < expected.count; k++) {
+        normalise(r, &expected.line[k]);
+        compiler = compiler || is_diagnosis(expected.line[k]);
     }
     if (compiler) {
         drop_decoration(&expected);
@@ -573,15 +610,11 @@ static void compare(Replay *r, size_t event)
                       false, &used, &furthest, 0);
     if (!same && compiler && getenv("REPLAY_NOT_GCC") != NULL)
         same = true; /* ./replay has said so, loudly */
-    if (!same) {
-        if (compiler && furthest < expected.count) {
-            fail(r, r->events[event].line,
-                 "expected this message, which did not come: %s",
-                 expected.line[furthest]);
-            print_lines("what came:", r->second.output);
-        } else
-            show_difference(r, event, &expected, furthest, r->second.output);
-    }
+    if (!same)
+        show_difference(r, i,
+                        furthest < expected.count ? expected.line[furthest]
+                                                  : NULL,
+                        r->second.output);
     free(ends);
     lines_free(&expected);
     lines_free(&got);
@@ -604,7 +637,7 @@ static bool expect_more(Replay *r, size_t event, bool any)
         expected.line[0] = gap;
     }
     gap_last = expected.count > 0 && is_gap(expected.line[expected.count - 1]);
-    for (double end = now() + PRINT_SECONDS; !found && now() < end;) {
+    for (double end = now() + r->patience; !found && now() < end;) {
         bool ended = has_ended(&r->first);
         size_t used = 0, *ends;
         Lines got = split(r, r->first.output + r->first.seen, ended, &ends);
@@ -625,8 +658,9 @@ static bool expect_more(Replay *r, size_t event, bool any)
             pump(r, 20);
     }
     if (!found) {
-        furthest -= r->first.skip && furthest > 0;
-        show_difference(r, event, &expected, furthest,
+        show_difference(r, event,
+                        furthest < expected.count ? expected.line[furthest]
+                                                  : NULL,
                         r->first.output + r->first.seen);
     }
     r->first.skip = gap_last;
@@ -736,9 +770,9 @@ static void run_command(Replay *r, size_t i)
 {
     Event *e = &r->events[i];
     start(r, &r->second, e->line, e->text);
-    if (!wait_end(r, &r->second, COMMAND_SECONDS)) {
-        fail(r, e->line, "this command did not end within %d s: %s",
-             COMMAND_SECONDS, e->text);
+    if (!wait_end(r, &r->second, r->patience)) {
+        fail(r, e->line, "this command did not end within %.0f s: %s",
+             r->patience, e->text);
         print_lines("what came:", r->second.output);
         kill(-r->second.pid, SIGKILL);
         wait_end(r, &r->second, 1);
@@ -817,11 +851,13 @@ static void read_job(Replay *r, const char *path)
 
 int main(int argc, char *argv[])
 {
-    if (argc != 6) {
+    if (argc != 5) {
         fprintf(stderr, "usage: see the head of terminal.c\n");
         return 2;
     }
     Replay r = {.snapshots = argv[2], .folder = argv[3], .name = argv[4]};
+    const char *patience = getenv("REPLAY_PATIENCE");
+    r.patience = patience != NULL ? atof(patience) : PATIENCE;
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -838,10 +874,7 @@ int main(int argc, char *argv[])
     setenv("TERM", "dumb", 1);
     setenv("NO_PROXY", "*", 1);
 
-    int port = atoi(argv[5]);
-    do
-        snprintf(r.port, sizeof r.port, "%04d", port % 10000);
-    while (!port_is_free(r.port) && (port += 211) < 9999);
+    take_port(&r);
     snprintf(r.port_pattern, sizeof r.port_pattern, "\\<%s\\>", r.port);
     terminal_open(&r.first);
     terminal_open(&r.second);
