@@ -255,32 +255,39 @@ static void drop_decoration(Lines *lines)
 /*
  * Do the expected lines, where a gap stands for any number of lines, match
  * all of got, or, if prefix is set, its first lines? Sets *used to how many
- * of got they take, and *furthest to the first that found nothing.
+ * of got they take, and *furthest to the first that found nothing. It is
+ * enough to try the lines after the last gap at each later place.
  */
-static bool match(char **expected, size_t n, char **got, size_t m, bool prefix,
-                  size_t *used, size_t *furthest, size_t depth)
+static bool match(const Lines *expected, const Lines *got, bool prefix,
+                  size_t *used, size_t *furthest)
 {
-    if (depth > *furthest)
-        *furthest = depth;
-    if (n == 0) {
-        *used = 0;
-        return m == 0 || prefix;
+    size_t i = 0, j = 0;             /* the next of each */
+    size_t after_gap = 0, place = 0; /* the last gap, and where it ends */
+    bool gap = false;
+    *furthest = 0;
+    for (;;) {
+        if (i > *furthest)
+            *furthest = i;
+        if (i == expected->count
+            && (prefix || j == got->count || (gap && after_gap == i))) {
+            *used = j;
+            return true;
+        }
+        if (i < expected->count && is_gap(expected->line[i])) {
+            gap = true;
+            after_gap = ++i;
+            place = j;
+        } else if (i < expected->count && j < got->count
+                   && strcmp(expected->line[i], got->line[j]) == 0) {
+            i++;
+            j++;
+        } else if (gap && place < got->count) {
+            i = after_gap;
+            j = ++place;
+        } else {
+            return false;
+        }
     }
-    if (is_gap(expected[0])) {
-        for (size_t skip = 0; skip <= m; skip++)
-            if (match(expected + 1, n - 1, got + skip, m - skip, prefix, used,
-                      furthest, depth + 1)) {
-                *used += skip;
-                return true;
-            }
-        return false;
-    }
-    if (m == 0 || strcmp(expected[0], got[0]) != 0
-        || !match(expected + 1, n - 1, got + 1, m - 1, prefix, used, furthest,
-                  depth + 1))
-        return false;
-    ++*used;
-    return true;
 }
 
 /* The same for lines in any order: each is somewhere in got. */
@@ -606,8 +613,7 @@ static void compare(Replay *r, size_t i)
         drop_decoration(&expected);
         drop_decoration(&got);
     }
-    bool same = match(expected.line, expected.count, got.line, got.count,
-                      false, &used, &furthest, 0);
+    bool same = match(&expected, &got, false, &used, &furthest);
     if (!same && compiler && getenv("REPLAY_NOT_GCC") != NULL)
         same = true; /* ./replay has said so, loudly */
     if (!same)
@@ -643,8 +649,7 @@ static bool expect_more(Replay *r, size_t event, bool any)
         Lines got = split(r, r->first.output + r->first.seen, ended, &ends);
         furthest = 0;
         found = any ? match_any_order(&expected, &got, &used, &furthest)
-                    : match(expected.line, expected.count, got.line, got.count,
-                            true, &used, &furthest, 0);
+                    : match(&expected, &got, true, &used, &furthest);
         if (found && used > 0)
             r->first.seen += ends[used - 1];
         bool hopeless = got.count >= expected.count && !found && !any;
