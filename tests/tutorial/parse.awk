@@ -82,6 +82,8 @@ END {
         error(NR, details " <details> without an end")
     finish_listing()
     finish_step()
+    if (until != "")
+        exit failures > 0
     check_links()
     if (only == "")
         check_all_steps()
