@@ -48,11 +48,11 @@
 #include <sys/prctl.h>
 #endif
 
-#define PATIENCE 30        /* seconds for a command, or an awaited line */
-#define END_SECONDS 3      /* for a server that ends by itself */
-#define STARTED_MAX 1000   /* commands of one job */
-#define OUTPUT_MAX 65536   /* bytes of one command that are looked at */
-#define SHOWN_MAX 40       /* lines of an output shown in a message */
+#define PATIENCE 30      /* seconds for a command, or an awaited line */
+#define END_SECONDS 6    /* for a server that ends by itself */
+#define STARTED_MAX 1000 /* commands of one job */
+#define OUTPUT_MAX 65536 /* bytes of one command that are looked at */
+#define SHOWN_MAX 40     /* lines of an output shown in a message */
 
 typedef struct {
     int line;
@@ -179,8 +179,7 @@ static void replace(char **line, const char *pattern, const char *text)
     const regex_t *regex = compiled(pattern);
     regmatch_t match;
     size_t start = 0;
-    while (regexec(regex, *line + start, 1, &match, start ? REG_NOTBOL : 0)
-               == 0
+    while (regexec(regex, *line + start, 1, &match, start ? REG_NOTBOL : 0) == 0
            && match.rm_eo > match.rm_so) {
         char rounded[64];
         size_t from = start + (size_t)match.rm_so;
@@ -194,10 +193,11 @@ static void replace(char **line, const char *pattern, const char *text)
 
 /* What differs from one machine, or one run, to the next. */
 static const char *const patterns[][2] = {
-    {"\033\\[[0-9;]*[mK]", ""}, /* colours, and curl's bold headers */
+    {"\033\\[[0-9;]*[mK]", ""},         /* colours, and curl's bold headers */
     {"\xe2\x80\x98|\xe2\x80\x99", "'"}, /* gcc's quotes in UTF-8 */
     {"[[:space:]]+$", ""},
-    {"[^ ]*/hello/", ""},         /* the reader's folder */
+    {"^.*undefined reference to", "undefined reference to"},
+    {"[^ ]*/hello/", ""}, /* the reader's folder */
     {" \\([^ ()]*\\+0x[0-9a-f]+\\)( \\(BuildId: [0-9a-f]+\\))?", ""},
     {"0x[0-9a-f]+", "0x"},
     {"[0-9]+\\.[0-9][0-9][0-9]+", NULL}, /* seconds: 4.998 and 5.003 are 5 */
@@ -231,8 +231,7 @@ static bool matches(const char *pattern, const char *text)
 
 static bool is_diagnosis(const char *line)
 {
-    return matches("^[^ :]+:[0-9]+:([0-9]+:)? (fatal )?(error|warning): ",
-                   line)
+    return matches("^[^ :]+:[0-9]+:([0-9]+:)? (fatal )?(error|warning): ", line)
            || strstr(line, "undefined reference to") != NULL;
 }
 
@@ -518,8 +517,10 @@ static void take_port(Replay *r)
     int locks = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     for (int i = 0; i < 8000; i++) {
         int port = 2000 + ((int)getpid() * 37 + i) % 8000;
-        struct flock lock = {
-            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = port, .l_len = 1};
+        struct flock lock = {.l_type = F_WRLCK,
+                             .l_whence = SEEK_SET,
+                             .l_start = port,
+                             .l_len = 1};
         snprintf(r->port, sizeof r->port, "%04d", port);
         if ((locks == -1 || fcntl(locks, F_SETLK, &lock) == 0)
             && port_is_free(r->port))
@@ -617,10 +618,9 @@ static void compare(Replay *r, size_t i)
     if (!same && compiler && getenv("REPLAY_NOT_GCC") != NULL)
         same = true; /* ./replay has said so, loudly */
     if (!same)
-        show_difference(r, i,
-                        furthest < expected.count ? expected.line[furthest]
-                                                  : NULL,
-                        r->second.output);
+        show_difference(
+            r, i, furthest < expected.count ? expected.line[furthest] : NULL,
+            r->second.output);
     free(ends);
     lines_free(&expected);
     lines_free(&got);
@@ -697,7 +697,8 @@ static bool start_server(Replay *r, size_t i)
         check_rest(r, r->first.line);
     }
     start(r, &r->first, e->line, e->text);
-    bool shown = i + 1 < r->count && strcmp(r->events[i + 1].tag, "more") == 0;
+    bool shown =
+        i + 1 < r->count && strncmp(r->events[i + 1].tag, "more", 4) == 0;
     /* nothing to wait for but the port itself */
     for (double end = now() + 5; !shown && strstr(e->text, "./server")
                                  && port_is_free(r->port) && now() < end
@@ -720,8 +721,9 @@ static void interrupt(Replay *r, int line)
 /* Makes a copy of the folder beside it, and builds that with a badge's eyes. */
 static void check_badge(Replay *r, int line, const char *badge)
 {
-    quietly(r, "rm -rf ../badge && mkdir ../badge && cp *.c *.h Makefile "
-               "../badge/; [ -e Makefile ] || cp '%s/Makefile' ../badge/",
+    quietly(r,
+            "rm -rf ../badge && mkdir ../badge && cp *.c *.h Makefile "
+            "../badge/; [ -e Makefile ] || cp '%s/Makefile' ../badge/",
             r->snapshots);
     int built = quietly(r, "cd ../badge && rm -f server && make -s");
     char *output = strdup(r->second.output);
@@ -741,8 +743,9 @@ static void check_badge(Replay *r, int line, const char *badge)
 
 static void check_example(Replay *r, int line, const char *path, bool alone)
 {
-    if (quietly(r, "cc -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra %s "
-                   "-pthread -O2 -o ../example '%s'",
+    if (quietly(r,
+                "cc -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra %s "
+                "-pthread -O2 -o ../example '%s'",
                 alone ? "-Wpedantic -Werror" : "-c", path)) {
         fail(r, line, "the compiler says of this:");
         print_lines("", r->second.output);
@@ -871,8 +874,9 @@ int main(int argc, char *argv[])
 #ifdef __linux__
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 #endif
-    const char *const unwanted[] = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS",
-                                    "http_proxy", "CFLAGS", "CC", "ENV"};
+    const char *const unwanted[] = {"MAKEFLAGS",  "MAKELEVEL", "MFLAGS",
+                                    "http_proxy", "CFLAGS",    "CC",
+                                    "ENV"};
     for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
         unsetenv(unwanted[i]);
     setenv("LC_ALL", "C", 1);

@@ -38,9 +38,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SILENCE 8.0  /* seconds without any answer: there will be none */
-#define SERVICE 5.0  /* what /sleep takes */
-#define APART 0.5    /* seconds between two requests */
+#define SILENCE 8.0 /* seconds without any answer: there will be none */
+#define SERVICE 5.0 /* what /sleep takes */
+#define APART 0.5   /* seconds between two requests */
 #define REQUESTS 9
 #define START_SECONDS 10
 
@@ -203,8 +203,7 @@ static int measure(const char *program, const char *folder, const char *title)
             if (!asked[i] && t >= requests[i].sent) {
                 asked[i] = true;
                 sent++;
-                requests[i].sent = requests[i].answered = last =
-                    now() - begin;
+                requests[i].sent = requests[i].answered = last = now() - begin;
                 ask(&requests[i], &connections[i],
                     servers[requests[i].scene - 1].port);
                 open += connections[i].fd != -1;
@@ -232,9 +231,8 @@ static int measure(const char *program, const char *folder, const char *title)
             strcpy(requests[i].outcome, "no answer");
             requests[i].answered = end;
         }
-        printf("%d\t%s\t%.3f\t%.3f\t%s\n", requests[i].scene,
-               requests[i].path, requests[i].sent, requests[i].answered,
-               requests[i].outcome);
+        printf("%d\t%s\t%.3f\t%.3f\t%s\n", requests[i].scene, requests[i].path,
+               requests[i].sent, requests[i].answered, requests[i].outcome);
     }
     return 0;
 }
@@ -343,7 +341,8 @@ static void svg(const char *title, const Request *requests, int n)
 
     printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" "
            "height=\"%d\" viewBox=\"0 0 760 %d\" role=\"img\">\n"
-           "<title>%s</title>\n<desc>", height, height, title);
+           "<title>%s</title>\n<desc>",
+           height, height, title);
     for (int i = 0; i < n; i++) {
         char text[64];
         describe(&requests[i], text, sizeof text);
@@ -352,7 +351,7 @@ static void svg(const char *title, const Request *requests, int n)
         printf("%s sent at %.1f s: %s%s", requests[i].path, requests[i].sent,
                text,
                i + 1 == n || requests[i + 1].scene != requests[i].scene ? "."
-                                                                       : "; ");
+                                                                        : "; ");
     }
     printf("</desc>\n"
            "<style>\n"
@@ -414,13 +413,14 @@ static void svg(const char *title, const Request *requests, int n)
         printf("<text x=\"16\" y=\"%d\">%s</text>\n", y + 18, r->path);
         if (middle - from >= 4)
             printf("<rect class=\"waits\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" "
-                   "height=\"15\"/>\n", from, y + 6, middle - from);
+                   "height=\"15\"/>\n",
+                   from, y + 6, middle - from);
         if (strcmp(r->outcome, "no answer") == 0)
             to = middle;
         else
             printf("<rect class=\"served\" x=\"%.1f\" y=\"%d\" "
-                   "width=\"%.1f\" height=\"15\"/>\n", middle, y + 6,
-                   to - middle);
+                   "width=\"%.1f\" height=\"15\"/>\n",
+                   middle, y + 6, to - middle);
         printf("<text class=\"small\" x=\"%.1f\" y=\"%d\">%s</text>\n", to + 8,
                y + 18, text);
         y += row;
@@ -431,7 +431,8 @@ static void svg(const char *title, const Request *requests, int n)
            "height=\"12\"/><text class=\"small\" x=\"54\" y=\"%d\">waits"
            "</text>\n<rect class=\"served\" x=\"110\" y=\"%d\" width=\"30\" "
            "height=\"12\"/><text class=\"small\" x=\"148\" y=\"%d\">is served"
-           "</text>\n</svg>\n", y + 6, y + 16, y + 6, y + 16);
+           "</text>\n</svg>\n",
+           y + 6, y + 16, y + 6, y + 16);
 }
 
 int main(int argc, char *argv[])
