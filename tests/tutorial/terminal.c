@@ -488,7 +488,8 @@ static int quietly(Replay *r, const char *format, ...)
     return status;
 }
 
-/* Can this port be listened on? A time-wait of an old connection is no bar. */
+/* Does nobody listen on this port? (Old connections of it are no bar.) Only
+   binds: to listen here, even for a moment, could be in a server's way. */
 static bool port_is_free(const char *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -497,8 +498,7 @@ static bool port_is_free(const char *port)
     int yes = 1;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    bool is_free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0
-                   && listen(fd, 1) == 0;
+    bool is_free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
     close(fd);
     return is_free;
 }
@@ -662,12 +662,11 @@ static bool expect_more(Replay *r, size_t event, bool any)
         if (!found)
             pump(r, 20);
     }
-    if (!found) {
+    if (!found)
         show_difference(r, event,
                         furthest < expected.count ? expected.line[furthest]
                                                   : NULL,
                         r->first.output + r->first.seen);
-    }
     r->first.skip = gap_last;
     lines_free(&expected);
     return found;
@@ -741,6 +740,7 @@ static void check_badge(Replay *r, int line, const char *badge)
     free(output);
 }
 
+/* Compiles a file, to a program or, if it is not alone, to an object. */
 static void check_example(Replay *r, int line, const char *path, bool alone)
 {
     if (quietly(r,
@@ -789,6 +789,7 @@ static void run_command(Replay *r, size_t i)
     compare(r, i);
 }
 
+/* Plays the job, until it ends or the first terminal leaves the text. */
 static void run(Replay *r)
 {
     for (size_t i = 0; i < r->count; i++) {

@@ -187,7 +187,10 @@ static int measure(const char *program, const char *folder, const char *title)
     fill_in(requests);
     for (int i = 0; i < 2; i++)
         if (!start(&servers[i], program, folder)) {
-            fprintf(stderr, "%s does not say where it listens\n", program);
+            fprintf(stderr,
+                    "timeline: `%s 0` did not print where it listens: "
+                    "http://127.0.0.1:PORT, a free one\n",
+                    program);
             stop(servers);
             return 1;
         }
