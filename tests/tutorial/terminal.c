@@ -203,6 +203,7 @@ static const char *const patterns[][2] = {
     {"[0-9]+\\.[0-9][0-9][0-9]+", NULL}, /* seconds: 4.998 and 5.003 are 5 */
     {"([pt]id)=[0-9]+", "pid="},
     {"==[0-9]+==", "==pid=="},
+    {"Worker [0-9]+ got", "Worker N got"}, /* any may */
     {"thread T[0-9]+", "thread T"},
     {"Thread T[0-9]+", "Thread T"},
     {"curl/[0-9.]+", "curl/"},
