@@ -617,7 +617,7 @@ function check_links(   i, target, hash, path)
     }
 }
 
-function has_anchor(path, hash,   line, found, code, kept)
+function has_anchor(path, hash,   line, found, code)
 {
     for (line in anchor_count)
         delete anchor_count[line]
