@@ -55,6 +55,10 @@ fence != "" {
     error(NR, "a block must start at the margin with three backquotes: " $0)
 }
 
+/^(    |\t)/ || /<pre/ {
+    error(NR, "code that is in no fenced block: " $0)
+}
+
 /^#+ / {
     heading()
     next
