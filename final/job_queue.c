@@ -1,11 +1,16 @@
 /*
- * A ring of jobs. To wake a thread costs as much as a hundred small jobs, so:
- * - a push wakes a consumer only if the queue was empty; a consumer that was
- *   woken and leaves jobs behind wakes the next;
- * - a pop wakes a producer only when the queue has become half empty; a
- *   producer that was woken and leaves room behind wakes the next;
- * - a thread is woken before the mutex is unlocked. Afterwards, others would
- *   have emptied the queue before it comes, and it would have come in vain.
+ * A ring of jobs with a mutex for each end, so that producers and consumers
+ * seldom meet: a consumer that finds nothing left takes over, as a batch, what
+ * the producers have put in. The places of a batch are free again when all of
+ * it is taken out. It is at most half of the ring, for the producers to fill
+ * the other half meanwhile. To wake a thread costs as much as a hundred small
+ * jobs. So
+ * - a push wakes a consumer only if nothing was waiting to be taken over; a
+ *   consumer that was woken and leaves jobs behind wakes the next;
+ * - a producer is woken only when a used up batch makes room in a full ring;
+ *   a producer that was woken and leaves room behind wakes the next;
+ * - both are woken before the mutex is unlocked: afterwards, others might have
+ *   been faster, and the thread would be woken for nothing.
  */
 #include "job_queue.h"
 
@@ -13,19 +18,30 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#define CACHE_LINE 64 /* bytes that two CPUs cannot write to at once */
+
 struct JobQueue {
-    pthread_mutex_t mutex; /* guards all that follows */
     Job *jobs;
-    size_t capacity, first, length;
-    size_t busy;   /* consumers that do not wait: they have a job */
-    size_t guests; /* other threads that wait */
+    size_t capacity;
+    /* Consumers hold this mutex. It guards what stands before the next. */
+    _Alignas(CACHE_LINE) pthread_mutex_t out;
+    size_t first;      /* index of the batch's next job */
+    size_t batch;      /* jobs that are left of the batch */
+    size_t batch_size; /* jobs that were in it at first */
+    size_t busy;       /* consumers that do not wait: they have a job */
+    /* Producers hold this one. Who needs both locks it last. */
+    _Alignas(CACHE_LINE) pthread_mutex_t in;
+    size_t end;     /* index of the next free place */
+    size_t room;    /* free places */
+    size_t waiting; /* jobs that no batch has taken over */
+    size_t guests;  /* threads that wait for room, or for idleness */
     bool closed;
     pthread_cond_t not_empty, not_full, idle;
 };
 
 JobQueue *job_queue_new(size_t capacity, size_t consumers)
 {
-    JobQueue *queue = malloc(sizeof *queue);
+    JobQueue *queue = aligned_alloc(CACHE_LINE, sizeof *queue);
     Job *jobs = calloc(capacity, sizeof *jobs);
     if (queue == NULL || jobs == NULL) {
         free(jobs);
@@ -33,10 +49,12 @@ JobQueue *job_queue_new(size_t capacity, size_t consumers)
         return NULL;
     }
     *queue = (JobQueue){
-        .mutex = PTHREAD_MUTEX_INITIALIZER,
         .jobs = jobs,
         .capacity = capacity,
+        .out = PTHREAD_MUTEX_INITIALIZER,
         .busy = consumers,
+        .in = PTHREAD_MUTEX_INITIALIZER,
+        .room = capacity,
         .not_empty = PTHREAD_COND_INITIALIZER,
         .not_full = PTHREAD_COND_INITIALIZER,
         .idle = PTHREAD_COND_INITIALIZER,
@@ -44,13 +62,14 @@ JobQueue *job_queue_new(size_t capacity, size_t consumers)
     return queue;
 }
 
-/* Waits as one whom job_queue_destroy() must let out. */
-static void wait_as_guest(JobQueue *queue, pthread_cond_t *condition)
+/* Waits for a condition with both mutexes unlocked. */
+static void wait_unlocked(JobQueue *queue, pthread_cond_t *condition)
 {
-    queue->guests++;
-    pthread_cond_wait(condition, &queue->mutex);
-    if (--queue->guests == 0 && queue->closed)
-        pthread_cond_signal(&queue->idle);
+    pthread_mutex_unlock(&queue->out);
+    pthread_cond_wait(condition, &queue->in);
+    pthread_mutex_unlock(&queue->in); /* it must be locked last */
+    pthread_mutex_lock(&queue->out);
+    pthread_mutex_lock(&queue->in);
 }
 
 int job_queue_push(JobQueue *queue, Job job, bool wait)
@@ -58,83 +77,115 @@ int job_queue_push(JobQueue *queue, Job job, bool wait)
     bool woken = false;
     int error = 0;
 
-    pthread_mutex_lock(&queue->mutex);
-    while (wait && queue->length == queue->capacity && !queue->closed) {
-        wait_as_guest(queue, &queue->not_full);
+    pthread_mutex_lock(&queue->in);
+    while (wait && queue->room == 0 && !queue->closed) {
+        queue->guests++;
+        pthread_cond_wait(&queue->not_full, &queue->in);
+        queue->guests--;
         woken = true;
     }
     if (queue->closed) {
         error = ECANCELED;
-    } else if (queue->length == queue->capacity) {
+        pthread_cond_broadcast(&queue->idle); /* a guest leaves */
+    } else if (queue->room == 0) {
         error = EAGAIN;
     } else {
-        size_t end = queue->first + queue->length++;
-        queue->jobs[end < queue->capacity ? end : end - queue->capacity] = job;
-        if (queue->length == 1)
+        queue->jobs[queue->end++] = job;
+        if (queue->end == queue->capacity)
+            queue->end = 0;
+        queue->room--;
+        if (++queue->waiting == 1)
             pthread_cond_signal(&queue->not_empty);
-        if (woken && queue->length < queue->capacity)
+        if (woken && queue->room > 0)
             pthread_cond_signal(&queue->not_full);
     }
-    pthread_mutex_unlock(&queue->mutex);
+    pthread_mutex_unlock(&queue->in);
     return error;
+}
+
+/* If the batch is used up, takes over the next. Tells whether there is one. */
+static bool take_over(JobQueue *queue)
+{
+    if (queue->batch > 0)
+        return true;
+    if (queue->room == 0 && queue->batch_size > 0)
+        pthread_cond_signal(&queue->not_full);
+    queue->room += queue->batch_size;
+    size_t half = (queue->capacity + 1) / 2;
+    queue->batch = queue->waiting < half ? queue->waiting : half;
+    queue->batch_size = queue->batch;
+    queue->waiting -= queue->batch;
+    return queue->batch > 0;
 }
 
 bool job_queue_pop(JobQueue *queue, Job *job)
 {
     bool woken = false;
 
-    pthread_mutex_lock(&queue->mutex);
-    if (--queue->busy == 0 && queue->length == 0)
-        pthread_cond_broadcast(&queue->idle);
-    while (queue->length == 0 && !queue->closed) { /* a wake-up is no job */
-        pthread_cond_wait(&queue->not_empty, &queue->mutex);
-        woken = true;
+    pthread_mutex_lock(&queue->out);
+    queue->busy--;
+    if (queue->batch == 0) {
+        pthread_mutex_lock(&queue->in);
+        if (!take_over(queue) && queue->busy == 0)
+            pthread_cond_broadcast(&queue->idle);
+        while (!take_over(queue) && !queue->closed) { /* a wake-up is no job */
+            wait_unlocked(queue, &queue->not_empty);
+            woken = true;
+        }
+        pthread_mutex_unlock(&queue->in);
     }
-    bool popped = queue->length > 0;
+    bool popped = queue->batch > 0;
     if (popped) {
-        *job = queue->jobs[queue->first];
-        queue->first = (queue->first + 1) % queue->capacity;
-        queue->length--;
+        *job = queue->jobs[queue->first++];
+        if (queue->first == queue->capacity)
+            queue->first = 0;
         queue->busy++;
-        if (woken && queue->length > 0)
-            pthread_cond_signal(&queue->not_empty);
-        if (queue->length == queue->capacity / 2)
-            pthread_cond_signal(&queue->not_full);
+        if (--queue->batch == 0 || woken) {
+            pthread_mutex_lock(&queue->in);
+            if (take_over(queue) && woken)
+                pthread_cond_signal(&queue->not_empty);
+            pthread_mutex_unlock(&queue->in);
+        }
     }
-    pthread_mutex_unlock(&queue->mutex);
+    pthread_mutex_unlock(&queue->out);
     return popped;
 }
 
 void job_queue_wait_idle(JobQueue *queue)
 {
-    pthread_mutex_lock(&queue->mutex);
-    while (queue->length > 0 || queue->busy > 0)
-        wait_as_guest(queue, &queue->idle);
-    pthread_mutex_unlock(&queue->mutex);
+    pthread_mutex_lock(&queue->out);
+    pthread_mutex_lock(&queue->in);
+    queue->guests++;
+    while (queue->room < queue->capacity || queue->busy > 0)
+        wait_unlocked(queue, &queue->idle);
+    queue->guests--;
+    pthread_cond_broadcast(&queue->idle);
+    pthread_mutex_unlock(&queue->out);
+    pthread_mutex_unlock(&queue->in); /* from here on it may be destroyed */
 }
 
 void job_queue_close(JobQueue *queue)
 {
-    pthread_mutex_lock(&queue->mutex);
+    pthread_mutex_lock(&queue->in);
     queue->closed = true;
     pthread_cond_broadcast(&queue->not_empty);
     pthread_cond_broadcast(&queue->not_full);
-    pthread_mutex_unlock(&queue->mutex);
+    pthread_mutex_unlock(&queue->in);
 }
 
 void job_queue_destroy(JobQueue *queue)
 {
     if (queue == NULL)
         return;
-    pthread_mutex_lock(&queue->mutex);
+    pthread_mutex_lock(&queue->in);
     while (queue->guests > 0)
-        pthread_cond_wait(&queue->idle, &queue->mutex);
-    pthread_mutex_unlock(&queue->mutex);
-
+        pthread_cond_wait(&queue->idle, &queue->in);
+    pthread_mutex_unlock(&queue->in);
     pthread_cond_destroy(&queue->idle);
     pthread_cond_destroy(&queue->not_full);
     pthread_cond_destroy(&queue->not_empty);
-    pthread_mutex_destroy(&queue->mutex);
+    pthread_mutex_destroy(&queue->in);
+    pthread_mutex_destroy(&queue->out);
     free(queue->jobs);
     free(queue);
 }
