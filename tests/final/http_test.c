@@ -235,7 +235,7 @@ static const struct {
        400),
     NO("6.1", GET "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
        400),
-    NO("6.1", GET "Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+    NO("6.1", GET "Transfer-Encoding: gzip, chunked\r\n\r\n", 400),
     NO("6.3", GET "Transfer-Encoding: gzip\r\n\r\n", 400),
     NO("6.3", GET "Transfer-Encoding: chunked, gzip\r\n\r\n", 400),
     NO("6.3", GET "Transfer-Encoding: xchunked\r\n\r\n", 400),
@@ -411,18 +411,11 @@ Test(http, percent_decoding) /* RFC 3986 2.1 */
     }
 }
 
-Test(http, the_date) /* RFC 9110 5.6.7 and its example */
-{
-    char date[HTTP_DATE_SIZE];
-    http_format_date(date, 784111777);
-    cr_assert(eq(str, date, "Sun, 06 Nov 1994 08:49:37 GMT"));
-}
-
 Test(http, the_head_of_an_answer)
 {
     char head[HTTP_ANSWER_MAX + 1];
-    HttpAnswer answer = {200, "text/html", 12, "now", true};
-    head[http_format_head(head, &answer)] = '\0';
+    size_t end = http_format_head(head, 200, "now", "text/html", 12, true);
+    head[end] = '\0';
     cr_expect(eq(str, head,
                  "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Type: text/html\r\n"
                  "Content-Length: 12\r\nConnection: keep-alive\r\n\r\n"));
@@ -431,9 +424,9 @@ Test(http, the_head_of_an_answer)
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         char expected[8];
         snprintf(expected, sizeof expected, " %d ", statuses[i]);
-        answer = (HttpAnswer){statuses[i], "text/html; charset=utf-8",
-                              SIZE_MAX, "Sun, 06 Nov 1994 08:49:37 GMT", false};
-        size_t size = http_format_head(head, &answer);
+        size_t size = http_format_head(
+            head, statuses[i], "Sun, 06 Nov 1994 08:49:37 GMT",
+            "text/html; charset=utf-8", SIZE_MAX, false);
         cr_assert(lt(sz, size, HTTP_ANSWER_MAX)); /* so nothing was cut off */
         head[size] = '\0';
         cr_expect(strncmp(head + 8, expected, 5) == 0);
