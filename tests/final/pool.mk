@@ -17,4 +17,24 @@ $(POOL_OUT)/pool_test: $(POOL_ROOT)/tests/final/pool_test.c $(POOL_DEPS)
 	mkdir -p $(@D)
 	$(POOL_CC) -O2 $(POOL_WRAP) -o $@ $< $(POOL_SRC) -lcriterion
 
-.PHONY: pool-test
+# A plain program under sanitizers, for those two that exclude each other, and
+# under helgrind, which understands less but sees lock orders.
+pool-stress: $(addprefix $(POOL_OUT)/pool_stress_,plain thread address)
+	$(POOL_OUT)/pool_stress_plain 20 100000
+	TSAN_OPTIONS=halt_on_error=1 $(POOL_OUT)/pool_stress_thread 5 100000
+	$(POOL_OUT)/pool_stress_address 5 2000
+
+pool-helgrind: $(POOL_OUT)/pool_stress_plain
+	valgrind -q --tool=helgrind --error-exitcode=1 $< 1 50
+
+POOL_STRESS = $(POOL_CC) $(filter %cond_wait,$(POOL_WRAP)) -o $@ $< $(POOL_SRC)
+
+$(POOL_OUT)/pool_stress_%: $(POOL_ROOT)/tests/final/pool_stress.c $(POOL_DEPS)
+	mkdir -p $(@D)
+	$(POOL_STRESS) $(POOL_FLAGS_$*)
+
+POOL_FLAGS_plain = -O2
+POOL_FLAGS_thread = -O1 -fsanitize=thread
+POOL_FLAGS_address = -O1 -fsanitize=address,undefined -fno-sanitize-recover
+
+.PHONY: pool-test pool-stress pool-helgrind
