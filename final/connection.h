@@ -1,7 +1,6 @@
 #ifndef CONNECTION_H
 #define CONNECTION_H
 
-#include "http.h"
 #include "site.h"
 
 #include <stdbool.h>
@@ -11,46 +10,44 @@
 typedef enum {
     CONNECTION_IDLE,  /* the first byte of a request */
     CONNECTION_HEAD,  /* the rest of a request's head */
-    CONNECTION_WRITE, /* the client to take more of an answer */
-    CONNECTION_DRAIN, /* the client to close: all is said */
-    CONNECTION_WORK,  /* a worker to make its page */
-    CONNECTION_CLOSED /* nothing but connection_destroy() */
+    CONNECTION_DRAIN, /* the client to close, as all is said */
+    CONNECTION_WRITE, /* the client to take the rest of an answer */
+    CONNECTION_WORK,  /* a worker to do what the request asks for */
+    CONNECTION_CLOSED /* connection_destroy() */
 } ConnectionState;
 
-/* One client. Has one owner at a time, a thread that alone may touch it. */
+/* One client. One thread at a time owns it, and only that may touch it. */
 typedef struct Connection {
     int socket;
     ConnectionState state;
-    struct Exchange *exchange; /* NULL while idle, which is most of the time */
-
-    /* The rest is for the server, connection.c does not use it, except that
-     * a deadline is set to 0 when the client has earned a new one. */
-    struct Connection *previous, *next; /* in a ring of those that wait */
-    int64_t deadline;                   /* ms */
+    struct Exchange *exchange; /* NULL while idle */
+    /* What follows is the server's own. */
     struct Server *server;
+    struct Connection *previous, *next; /* in a ring of the same state */
+    int64_t deadline;                   /* in ms; 0: to be set anew */
+    uint32_t events;                    /* that epoll watches for */
 } Connection;
 
 /* What all connections share. */
 typedef struct {
-    const Site *site;
-    char date[HTTP_DATE_SIZE];
-    bool stopping; /* every answer is the last on its connection */
-    bool quiet;    /* no log line per request */
+    const Page *site;
+    char date[30]; /* now, as the Date header wants it */
+    bool quiet;    /* no log line for each request */
+    bool stopping; /* each answer is the last of its connection */
 } Service;
 
-/* Returns a connection that is idle, and owns the socket; NULL if memory is
- * lacking, and then the socket is still the caller's. */
+/* Returns an idle connection that owns the socket; NULL without memory. */
 Connection *connection_new(int socket);
 
-/* Does whatever can be done without waiting, at most one read among it. To be
- * called when what the state waits for may have come. Sets the state. */
+/* Does all that can be done without waiting, but reads only once, so that
+ * others have their turn. To be called when what it waits for may be there. */
 void connection_advance(Connection *connection, const Service *service);
 
-/* Answers with an error status instead, and then ends the connection. */
+/* Answers a request, of which a part is there, with a status, and ends. */
 void connection_refuse(Connection *connection, const Service *service,
                        int status);
 
-/* Closes the socket, frees the connection. */
+/* Closes the socket, and frees the connection. */
 void connection_destroy(Connection *connection);
 
 #endif

@@ -1,4 +1,6 @@
-/* Section numbers are those of RFC 9112, unless another RFC is named. */
+/* Numbers are sections of RFC 9112, or with four more digits of another RFC.
+ * A line is looked at once its LF is there: as no alphabet below has LF in it,
+ * nothing looks beyond. */
 
 #include "http.h"
 
@@ -8,183 +10,142 @@
 #include <string.h>
 #include <strings.h>
 
-/* A piece of the buffer: from start up to, but without, end. */
 typedef struct {
-    const char *start, *end;
-} Text;
-
-/* What the headers say that matters here. */
-typedef struct {
-    int hosts, lengths, codings; /* how many of each there were */
+    int hosts, lengths, codings; /* how many such headers there are */
     bool body, close, keep_alive;
 } Fields;
 
-static size_t size_of(Text text)
-{
-    return (size_t)(text.end - text.start);
-}
-
-static bool equals(Text text, const char *word)
-{
-    size_t size = strlen(word);
-    return size_of(text) == size && memcmp(text.start, word, size) == 0;
-}
-
-static bool equals_ignoring_case(Text text, const char *word)
-{
-    size_t size = strlen(word);
-    return size_of(text) == size && strncasecmp(text.start, word, size) == 0;
-}
-
-/* Moves what stands before the separator from text to part, and drops the
- * separator. Returns false, having moved nothing, if there is none. */
-static bool take(Text *text, char separator, Text *part)
-{
-    const char *end = memchr(text->start, separator, size_of(*text));
-    if (end == NULL)
-        return false;
-    *part = (Text){text->start, end};
-    text->start = end + 1;
-    return true;
-}
-
-/* Takes a line. It ends in CR LF, or in LF alone (2.2). */
-static bool take_line(Text *text, Text *line)
-{
-    if (!take(text, '\n', line))
-        return false;
-    if (line->end > line->start && line->end[-1] == '\r')
-        line->end--;
-    return true;
-}
-
-/* Returns text without the spaces and tabs around it (RFC 9110 5.6.3). */
-static Text trim(Text text)
-{
-    while (text.start < text.end && isblank((unsigned char)*text.start))
-        text.start++;
-    while (text.start < text.end && isblank((unsigned char)text.end[-1]))
-        text.end--;
-    return text;
-}
-
-/* Tells whether a list has the word as a member (RFC 9110 5.6.1). */
-static bool has_member(Text list, const char *word)
-{
-    Text member;
-    while (take(&list, ',', &member))
-        if (equals_ignoring_case(trim(member), word))
-            return true;
-    return equals_ignoring_case(trim(list), word);
-}
-
-/* The alphabets of RFC 9110 5.6.2 and 5.5, and RFC 3986 3.2.2. */
-static int is_token(int c)
+static int is_token(int c) /* 9110 5.6.2 */
 {
     return isalnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-static int is_field(int c)
+static int is_value(int c) /* 9110 5.5 */
 {
     return (c >= ' ' && c != 0x7f) || c == '\t';
 }
 
-static int is_host(int c)
+static int is_host(int c) /* 3986 3.2.2 */
 {
     return isalnum(c) || (c != '\0' && strchr("-._~%!$&'()*+,;=:[]", c));
 }
 
-/* Tells whether text has characters, and only such ones. */
-static bool is_made_of(Text text, int (*allowed)(int))
+/* Returns how many characters of an alphabet a text begins with. */
+static size_t span(const char *text, int (*alphabet)(int))
 {
-    const char *c = text.start;
-    while (c < text.end && allowed((unsigned char)*c))
-        c++;
-    return c == text.end && c > text.start;
+    size_t length = 0;
+    while (alphabet((unsigned char)text[length]))
+        length++;
+    return length;
 }
 
-static bool is_other_method(Text method)
+/* Tells whether a line ends here: with CR LF, or LF alone (2.2). */
+static bool at_end(const char *text)
 {
-    static const char *const others[] = {"POST",    "PUT",   "DELETE", "CONNECT",
-                                         "OPTIONS", "TRACE", "PATCH"};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (equals(method, others[i]))
+    return text[0] == '\n' || (text[0] == '\r' && text[1] == '\n');
+}
+
+/* Returns the line after this one, or NULL if this one has no end yet. */
+static const char *next_line(const char *line, const char *end)
+{
+    const char *newline = memchr(line, '\n', (size_t)(end - line));
+    return newline != NULL ? newline + 1 : NULL;
+}
+
+/* Compares a text with a word, in small letters or capitals. */
+static bool equals(const char *text, size_t length, const char *word)
+{
+    return length == strlen(word) && strncasecmp(text, word, length) == 0;
+}
+
+/* Tells whether a list has the word for a member (9110 5.6.1). */
+static bool lists(const char *list, const char *word)
+{
+    size_t length;
+    do {
+        list += strspn(list, ", \t");
+        length = strcspn(list, ", \t\r\n");
+        if (equals(list, length, word))
             return true;
+        list += length;
+    } while (length > 0);
     return false;
 }
 
-/* Returns 200, or the status to refuse the line with. */
-static int parse_request_line(Text line, HttpRequest *request, int *minor)
+/* Reads a request line. Returns 200, or the status to refuse it with. */
+static int parse_request_line(const char *line, HttpRequest *request,
+                              int *minor)
 {
-    static const char root[] = "/";
-    Text method, target, version;
-    if (!take(&line, ' ', &method) || !take(&line, ' ', &target))
-        return 400; /* 3: one space between the three, and none elsewhere */
-    version = line;
-    if (!is_made_of(method, is_token) || !is_made_of(target, isgraph)
-        || size_of(version) != 8
-        || memcmp(version.start, "HTTP/", 5) != 0 /* 2.3: capitals only */
-        || !isdigit((unsigned char)version.start[5]) || version.start[6] != '.'
-        || !isdigit((unsigned char)version.start[7]))
+    static const char *const others[] = {
+        "POST ", "PUT ", "DELETE ", "CONNECT ", "TRACE ", "OPTIONS ", "PATCH "};
+    size_t method = span(line, is_token);
+    if (method == 0 || line[method] != ' ')
+        return 400; /* 3: three parts, and one space between two */
+    const char *target = line + method + 1;
+    size_t length = span(target, isgraph);
+    const char *version = target + length + 1;
+    if (length == 0 || target[length] != ' '
+        || strncmp(version, "HTTP/", 5) != 0 /* 2.3: not http/ */
+        || !isdigit((unsigned char)version[5]) || version[6] != '.'
+        || !isdigit((unsigned char)version[7]) || !at_end(version + 8))
         return 400;
-    if (version.start[5] != '1')
-        return 505; /* RFC 9110 15.6.6 */
-    *minor = version.start[7] - '0';
-    request->head_only = equals(method, "HEAD"); /* RFC 9110 9.1: capitals */
-    if (!request->head_only && !equals(method, "GET"))
-        return is_other_method(method) ? 405 : 501;
+    if (version[5] != '1')
+        return 505; /* 9110 15.6.6 */
+    *minor = version[7] - '0';
 
-    /* 3.2.2: http://host/path must be accepted; the host says nothing new */
-    if (size_of(target) >= 7 && strncasecmp(target.start, "http://", 7) == 0) {
-        Text host = {target.start + 7, target.start + 7};
-        while (host.end < target.end && is_host((unsigned char)*host.end))
-            host.end++;
-        if (size_of(host) == 0)
-            return 400; /* RFC 9110 4.2.1 */
-        target.start = host.end;
-        if (target.start == target.end || *target.start == '?')
-            target = (Text){root, root + 1}; /* 3.2.1 */
+    request->head_only = strncmp(line, "HEAD ", 5) == 0; /* 9110 9.1 */
+    if (!request->head_only && strncmp(line, "GET ", 4) != 0) {
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            if (strncmp(line, others[i], strlen(others[i])) == 0)
+                return 405; /* 9110 15.5.6 */
+        return 501;         /* 9110 15.6.2 */
     }
-    if (target.start == target.end || *target.start != '/')
-        return 400; /* 3.2: the other two forms are for other methods */
-    Text path = target;
-    take(&target, '?', &path);
-    request->path = path.start;
-    request->path_length = size_of(path);
-    return 200;
+
+    bool absolute = strncasecmp(target, "http://", 7) == 0; /* 3.2.2 */
+    if (absolute) {
+        size_t host = span(target + 7, is_host);
+        if (host == 0)
+            return 400; /* 9110 4.2.1 */
+        target += 7 + host;
+    }
+    request->path = target;
+    request->path_length = strcspn(target, "? ");
+    if (absolute && request->path_length == 0) {
+        request->path = "/"; /* 3.2.1 */
+        request->path_length = 1;
+    }
+    return *request->path == '/' ? 200 : 400; /* 3.2.3, 3.2.4 */
 }
 
-/* Returns 200, or the status to refuse the header with. */
-static int parse_field(Text line, Fields *fields)
+/* Reads a header. Returns 200, or the status to refuse it with. */
+static int parse_field(const char *line, Fields *fields)
 {
-    Text name, value = line;
-    if (!is_made_of(line, is_field) || !take(&value, ':', &name)
-        || !is_made_of(name, is_token))
+    size_t name = span(line, is_token);
+    if (name == 0 || line[name] != ':')
         return 400; /* 5.1: no space before the colon; 5.2: no folded line */
-    value = trim(value);
+    const char *value = line + name + 1;
+    value += span(value, isblank);
+    size_t length = span(value, is_value);
+    if (!at_end(value + length))
+        return 400;
+    while (length > 0 && isblank((unsigned char)value[length - 1]))
+        length--;
 
-    if (equals_ignoring_case(name, "Host")) { /* 3.2: one; it may be empty */
-        bool valid = size_of(value) == 0 || is_made_of(value, is_host);
-        return valid && fields->hosts++ == 0 ? 200 : 400;
-    }
-    if (equals_ignoring_case(name, "Connection")) { /* 9.3 */
-        fields->close |= has_member(value, "close");
-        fields->keep_alive |= has_member(value, "keep-alive");
-    } else if (equals_ignoring_case(name, "Content-Length")) { /* 6.3 */
-        if (!is_made_of(value, isdigit) || fields->lengths++ > 0)
+    if (equals(line, name, "Host")) { /* 3.2: exactly one */
+        if (span(value, is_host) != length || fields->hosts++ > 0)
             return 400;
-        while (value.start < value.end && *value.start == '0')
-            value.start++;
-        fields->body = size_of(value) > 0;
-    } else if (equals_ignoring_case(name, "Transfer-Encoding")) { /* 6.1 */
+    } else if (equals(line, name, "Connection")) { /* 9.3 */
+        fields->close |= lists(value, "close");
+        fields->keep_alive |= lists(value, "keep-alive");
+    } else if (equals(line, name, "Content-Length")) { /* 6.3 */
+        size_t digits = span(value, isdigit);
+        if (digits == 0 || digits != length || fields->lengths++ > 0)
+            return 400;
+        fields->body |= strspn(value, "0") < length;
+    } else if (equals(line, name, "Transfer-Encoding")) { /* 6.1 */
         fields->body = true;
-        if (fields->codings++ > 0)
-            return 400;
-        if (!equals_ignoring_case(value, "chunked")) {
-            while (take(&value, ',', &name)) /* 6.3: the last must be it */
-                continue;
-            return equals_ignoring_case(trim(value), "chunked") ? 501 : 400;
-        }
+        if (!equals(value, length, "chunked") || fields->codings++ > 0)
+            return 400; /* 6.3: the one coding that must come last */
     }
     return 200;
 }
@@ -194,33 +155,34 @@ int http_parse(const char *buffer, size_t size, HttpRequest *request)
     *request = (HttpRequest){.path = ""};
     if (size > HTTP_HEAD_MAX)
         size = HTTP_HEAD_MAX;
-    int too_large = size < HTTP_HEAD_MAX ? 0 : 414; /* RFC 9110 15.5.15 */
-    Text rest = {buffer, buffer + size}, line;
-    if (!take_line(&rest, &line)
-        || (size_of(line) == 0 && !take_line(&rest, &line)))
-        return too_large; /* 2.2: one empty line may come first */
+    const char *end = buffer + size, *line = buffer;
+    const char *next = next_line(line, end);
+    if (next != NULL && at_end(line)) { /* 2.2: an empty line may come first */
+        line = next;
+        next = next_line(line, end);
+    }
+    if (next == NULL)
+        return size < HTTP_HEAD_MAX ? 0 : 414; /* 9110 15.5.15 */
     int minor;
     int status = parse_request_line(line, request, &minor);
-    if (status != 200)
-        return status;
-
     Fields fields = {0};
-    for (;;) {
-        if (!take_line(&rest, &line))
-            return size < HTTP_HEAD_MAX ? 0 : 431; /* RFC 6585 5 */
-        if (size_of(line) == 0)
+    while (status == 200) {
+        line = next;
+        next = next_line(line, end);
+        if (next == NULL)
+            return size < HTTP_HEAD_MAX ? 0 : 431; /* 6585 5 */
+        if (at_end(line))
             break;
         status = parse_field(line, &fields);
-        if (status != 200)
-            return status;
     }
-    if ((minor > 0 && fields.hosts == 0) /* 3.2 */
+    if (status != 200)
+        return status;
+    if ((minor > 0 && fields.hosts == 0)               /* 3.2 */
         || (fields.lengths > 0 && fields.codings > 0)) /* 6.1: smuggling */
         return 400;
-    request->size = (size_t)(rest.start - buffer);
-    /* A body is not read: the connection ends instead (RFC 9110 9.3.1). */
-    request->keep_alive = !fields.body && !fields.close /* 9.3 */
-                          && (minor > 0 || fields.keep_alive);
+    request->size = (size_t)(next - buffer);
+    request->keep_alive = !fields.close && (minor > 0 || fields.keep_alive)
+                          && !fields.body; /* 9110 9.3.1: it is not read */
     return 200;
 }
 
@@ -228,7 +190,7 @@ bool http_percent_decode(const char *text, size_t length, char *decoded)
 {
     for (size_t i = 0; i < length; i++) {
         char c = text[i];
-        if (c == '%') { /* RFC 3986 2.1 */
+        if (c == '%') { /* 3986 2.1 */
             if (length - i < 3 || !isxdigit((unsigned char)text[i + 1])
                 || !isxdigit((unsigned char)text[i + 2]))
                 return false;
@@ -248,43 +210,34 @@ const char *http_reason(int status)
 {
     static const struct {
         int status;
-        const char *reason;
-    } reasons[] = {
-        {200, "OK"},
-        {400, "Bad Request"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {414, "URI Too Long"},
-        {431, "Request Header Fields Too Large"},
-        {501, "Not Implemented"},
-        {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"},
-    };
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-        if (reasons[i].status == status)
-            return reasons[i].reason;
-    return "";
+        const char *words;
+    } reasons[] = {{200, "OK"},
+                   {400, "Bad Request"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {408, "Request Timeout"},
+                   {414, "URI Too Long"},
+                   {431, "Request Header Fields Too Large"},
+                   {501, "Not Implemented"},
+                   {503, "Service Unavailable"},
+                   {505, "HTTP Version Not Supported"},
+                   {0, ""}};
+    size_t i = 0;
+    while (reasons[i].status != status && reasons[i].status != 0)
+        i++;
+    return reasons[i].words;
 }
 
-void http_format_date(char date[static HTTP_DATE_SIZE], time_t now)
+size_t http_format_head(char *buffer, int status, const char *date,
+                        const char *type, size_t length, bool keep_alive)
 {
-    struct tm utc; /* RFC 9110 5.6.7 */
-    if (gmtime_r(&now, &utc) == NULL
-        || strftime(date, HTTP_DATE_SIZE, "%a, %d %b %Y %T GMT", &utc) == 0)
-        date[0] = '\0';
-}
-
-size_t http_format_head(char *buffer, const HttpAnswer *answer)
-{
-    int size = snprintf(
-        buffer, HTTP_ANSWER_MAX,
-        "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n"
-        "Content-Length: %zu\r\nConnection: %s\r\n%s%s\r\n",
-        answer->status, http_reason(answer->status), answer->date,
-        answer->type, answer->length,
-        answer->keep_alive ? "keep-alive" : "close",
-        answer->status == 405 ? "Allow: GET, HEAD\r\n" : "", /* 9110 15.5.6 */
-        answer->status == 503 ? "Retry-After: 5\r\n" : "");
+    int size =
+        snprintf(buffer, HTTP_ANSWER_MAX,
+                 "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n"
+                 "Content-Length: %zu\r\nConnection: %s\r\n%s%s\r\n",
+                 status, http_reason(status), date, type, length,
+                 keep_alive ? "keep-alive" : "close",
+                 status == 405 ? "Allow: GET, HEAD\r\n" : "", /* 9110 15.5.6 */
+                 status == 503 ? "Retry-After: 5\r\n" : "");  /* 9110 15.6.4 */
     return (size_t)size;
 }

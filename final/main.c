@@ -1,11 +1,10 @@
 /* A web server for the pages of one directory, on 127.0.0.1. */
 
 #include "server.h"
-#include "site.h"
-#include "thread_pool.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -16,41 +15,41 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define QUEUE_CAPACITY 128 /* slow requests; more are answered with 503 */
-#define THREADS_MAX 64
+#define QUEUE_CAPACITY 128 /* slow requests that may wait for a worker */
 
-static Server *running; /* for the handler: the one global, as it has no arg */
+static Server *server; /* static for the signal handler, which has no arg */
 
-static void on_signal(int number)
+/* The first signal ends the server gently, the second at once. */
+static void handle_signal(int number)
 {
     (void)number;
-    int saved = errno;
-    server_stop(running);
-    errno = saved;
+    int error = errno;
+    server_stop(server);
+    errno = error;
 }
 
-/* Returns the number that text is, from first to last, or ends the program. */
-static int parse_number(const char *text, int first, int last)
+/* Returns the number that text names, or ends the program. */
+static int parse_number(const char *name, const char *text, int min, int max)
 {
     char *end;
     long number = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || number < first || number > last) {
-        fprintf(stderr, "Not a number from %d to %d: %s\n", first, last, text);
+    if (end == text || *end != '\0' || number < min || number > max) {
+        fprintf(stderr, "Not a %s from %d to %d: %s\n", name, min, max, text);
         exit(EXIT_FAILURE);
     }
     return (int)number;
 }
 
 /* Returns a socket that listens on 127.0.0.1, or ends the program. */
-static int listen_on(int port, int *bound)
+static int listen_on(int *port)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET,
-        .sin_port = htons((in_port_t)port),
+        .sin_port = htons((in_port_t)*port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     socklen_t size = sizeof address;
-    int yes = 1;
+    int yes = 1; /* TCP_NODELAY is for the connections, which inherit it */
     int listener = socket(AF_INET, SOCK_STREAM, 0);
 
     if (listener == -1
@@ -59,64 +58,73 @@ static int listen_on(int port, int *bound)
         || bind(listener, (struct sockaddr *)&address, size)
         || listen(listener, SOMAXCONN)
         || getsockname(listener, (struct sockaddr *)&address, &size)) {
-        fprintf(stderr, "Port %d: %s\n", port, strerror(errno));
+        fprintf(stderr, "Port %d: %s\n", *port, strerror(errno));
         exit(EXIT_FAILURE);
     }
-    *bound = ntohs(address.sin_port);
+    *port = ntohs(address.sin_port);
     return listener;
 }
 
 int main(int argc, char *argv[])
 {
-    int port = 7878, threads = 4;
-    const char *root = NULL;
+    static const struct option options[] = {
+        {"port", required_argument, NULL, 'p'},
+        {"threads", required_argument, NULL, 't'},
+        {"root", required_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
+    const char *root = access("assets", F_OK) == 0 ? "assets" : ".";
+    int port = 7878, threads = 4, option;
     bool quiet = false;
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--quiet") == 0) {
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'p')
+            port = parse_number("port", optarg, 0, 65535);
+        else if (option == 't')
+            threads = parse_number("number", optarg, 1, 64);
+        else if (option == 'r')
+            root = optarg;
+        else if (option == 'q')
             quiet = true;
-        } else if (strcmp(argv[i], "--port") == 0) {
-            port = parse_number(value, 0, 65535);
-            i++;
-        } else if (strcmp(argv[i], "--threads") == 0) {
-            threads = parse_number(value, 1, THREADS_MAX);
-            i++;
-        } else if (strcmp(argv[i], "--root") == 0) {
-            root = value;
-            i++;
-        } else if (strcmp(argv[i], "--help") == 0) {
-            printf("Usage: %s ...\n", argv[0]);
-            return 0;
-        } else {
-            port = parse_number(argv[i], 0, 65535);
+        else {
+            fprintf(option == 'h' ? stdout : stderr,
+                    "Usage: server [--port N] [--threads N] [--root DIR]"
+                    " [--quiet] [PORT]\n");
+            return option == 'h' ? EXIT_SUCCESS : EXIT_FAILURE;
         }
     }
+    if (optind < argc)
+        port = parse_number("port", argv[optind], 0, 65535);
 
-    signal(SIGPIPE, SIG_IGN);
-    sigset_t signals;
+    struct rlimit files; /* a connection is one: as many as we may have */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    sigset_t signals; /* blocked, as threads inherit that */
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN); /* whoever read our log may have left */
 
-    Site *site = site_load(root != NULL ? root : "assets");
-    if (site == NULL && root == NULL)
-        site = site_load(".");
-    if (site == NULL) { perror("site"); return 1; }
+    Page *site = site_load(root);
+    int listener = listen_on(&port);
     ThreadPool *pool;
     int error = thread_pool_build(&pool, (size_t)threads, QUEUE_CAPACITY);
-    if (error) { fprintf(stderr, "%s\n", strerror(error)); return 1; }
-    int listener = listen_on(port, &port);
-    running = server_new(listener, site, pool, quiet);
-    if (!running) return 1;
-    struct sigaction action = {.sa_handler = on_signal};
+    if (error != 0) {
+        fprintf(stderr, "%d threads: %s\n", threads, strerror(error));
+        return EXIT_FAILURE;
+    }
+    server = server_new(listener, site, pool, quiet);
+    struct sigaction action = {.sa_handler = handle_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     printf("Listening on http://127.0.0.1:%d\n", port);
-    if (!server_run(running))
+    if (!server_run(server))
         _exit(EXIT_FAILURE);
     thread_pool_destroy(pool);
-    server_destroy(running);
+    server_destroy(server);
     site_free(site);
 }

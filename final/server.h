@@ -1,27 +1,28 @@
 #ifndef SERVER_H
 #define SERVER_H
 
-#include "connection.h"
+#include "site.h"
 #include "thread_pool.h"
 
-/* Accepts and serves the connections of one listening socket. */
+#include <stdbool.h>
+
+/* Serves the connections that a listening socket accepts. */
 typedef struct Server Server;
 
-/* Returns a server, for server_destroy(), or NULL and sets errno. The socket,
- * which becomes non-blocking, is the server's from then on. */
-Server *server_new(int listener, const Site *site, ThreadPool *pool,
+/* Returns a server that owns the socket, or ends the program. The site and
+ * the pool stay the caller's, and must outlive it. */
+Server *server_new(int listener, const Page *site, ThreadPool *pool,
                    bool quiet);
 
-/* Serves until server_stop() is called, and then until every request that
- * came in is answered. Returns true; or false if that took more than 10
- * seconds, or server_stop() was called again, while jobs are still in the
- * pool: only to end the program is left. */
+/* Serves until server_stop(), and then finishes what was asked. Returns false
+ * if that takes more than 10 seconds, or at a second server_stop(): workers
+ * may still hold connections then, so that only to end the program is left. */
 bool server_run(Server *server);
 
-/* May be called by any thread or signal handler, and does not wait. */
+/* Has server_run() return. May be called by a signal handler, too. */
 void server_stop(Server *server);
 
-/* Frees the server, after server_run() returned true and with the pool idle. */
+/* Frees a server whose server_run() returned true, and whose pool is idle. */
 void server_destroy(Server *server);
 
 #endif

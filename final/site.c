@@ -4,15 +4,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct Site {
-    Page *first;
-};
+static _Noreturn void die(const char *name)
+{
+    perror(name);
+    exit(EXIT_FAILURE);
+}
 
 /* Returns the Content-Type that the end of a name stands for. */
 static const char *type_of(const char *name)
@@ -23,9 +25,7 @@ static const char *type_of(const char *name)
         {".js", "text/javascript; charset=utf-8"},
         {".txt", "text/plain; charset=utf-8"},
         {".svg", "image/svg+xml"},
-        {".png", "image/png"},
-        {".ico", "image/vnd.microsoft.icon"},
-    };
+        {".png", "image/png"}};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot != NULL && i < sizeof types / sizeof *types; i++)
         if (strcmp(dot, types[i][0]) == 0)
@@ -33,90 +33,69 @@ static const char *type_of(const char *name)
     return "application/octet-stream";
 }
 
-/* Adds a page with what the file holds. Returns 0, or an errno. */
-static int read_page(Site *site, int file, const char *path, const char *type)
+/* Adds the page that a file holds in front of the others. Returns the first
+ * page. */
+static Page *add(Page *site, int directory, const char *name, const char *path)
 {
+    int file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (file == -1 && errno == ELOOP)
+        return site; /* a symbolic link: it may lead anywhere */
     struct stat info;
-    if (fstat(file, &info) == -1)
-        return errno;
-    if (!S_ISREG(info.st_mode))
-        return 0; /* a directory, a device: no page */
-    size_t size = (size_t)info.st_size;
-    Page *page = malloc(sizeof *page + size);
-    char *copy = strdup(path);
-    if (page == NULL || copy == NULL) {
-        free(page);
-        free(copy);
-        return ENOMEM;
+    if (file == -1 || fstat(file, &info) == -1)
+        die(name);
+    if (S_ISREG(info.st_mode)) {
+        Page *page = malloc(sizeof *page + (size_t)info.st_size);
+        if (page == NULL)
+            die(name);
+        *page = (Page){site, strdup(path), type_of(name), 0};
+        ssize_t got;
+        while ((got = read(file, page->body + page->size,
+                           (size_t)info.st_size - page->size))
+               > 0)
+            page->size += (size_t)got;
+        if (page->path == NULL || got == -1)
+            die(name);
+        site = page;
     }
-    *page = (Page){.next = site->first, .path = copy, .type = type};
-    site->first = page; /* site_free() frees it from here on */
-    while (page->size < size) {
-        ssize_t got = read(file, page->body + page->size, size - page->size);
-        if (got <= 0)
-            return got == 0 ? 0 : errno;
-        page->size += (size_t)got;
-    }
-    return 0;
-}
-
-/* Adds a page for a file of the directory. Returns 0, or an errno. */
-static int add_file(Site *site, DIR *directory, const char *name,
-                    const char *path)
-{
-    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
-    int file = openat(dirfd(directory), name, flags);
-    if (file == -1)
-        return errno == ELOOP ? 0 : errno; /* no symbolic links: see site.h */
-    int error = read_page(site, file, path, type_of(name));
     close(file);
-    return error;
+    return site;
 }
 
-Site *site_load(const char *name)
+Page *site_load(const char *directory)
 {
-    DIR *directory = opendir(name);
-    if (directory == NULL)
-        return NULL;
-    Site *site = calloc(1, sizeof *site);
-    int error = site == NULL ? ENOMEM : 0;
+    Page *site = NULL;
+    DIR *stream = opendir(directory);
+    if (stream == NULL)
+        die(directory);
     const struct dirent *entry;
-    while (error == 0 && (errno = 0, entry = readdir(directory)) != NULL)
+    while ((errno = 0, entry = readdir(stream)) != NULL)
         if (entry->d_name[0] != '.')
-            error = add_file(site, directory, entry->d_name, entry->d_name);
-    if (error == 0)
-        error = errno; /* of readdir() */
-    if (error == 0)
-        error = add_file(site, directory, "hello.html", "sleep");
-    if (error == 0)
-        error = add_file(site, directory, "hello.html", "");
-    closedir(directory);
-    if (error == 0)
-        return site;
-    site_free(site);
-    errno = error;
-    return NULL;
+            site = add(site, dirfd(stream), entry->d_name, entry->d_name);
+    if (errno != 0)
+        die(directory);
+    site = add(site, dirfd(stream), "hello.html", "sleep");
+    site = add(site, dirfd(stream), "hello.html", "");
+    closedir(stream);
+    return site;
 }
 
-const Page *site_find(const Site *site, const char *path, size_t length)
+const Page *site_find(const Page *site, const char *path, size_t length)
 {
     char name[HTTP_HEAD_MAX];
     if (length >= sizeof name || !http_percent_decode(path, length, name)
         || name[0] != '/')
         return NULL;
-    const Page *page = site->first;
-    while (page != NULL && strcmp(page->path, name + 1) != 0)
-        page = page->next;
-    return page;
+    while (site != NULL && strcmp(site->path, name + 1) != 0)
+        site = site->next;
+    return site;
 }
 
-void site_free(Site *site)
+void site_free(Page *site)
 {
-    while (site != NULL && site->first != NULL) {
-        Page *page = site->first;
-        site->first = page->next;
-        free(page->path);
-        free(page);
+    while (site != NULL) {
+        Page *next = site->next;
+        free(site->path);
+        free(site);
+        site = next;
     }
-    free(site);
 }
