@@ -1,0 +1,91 @@
+# Every command a reader needs. `make` alone lists them.
+
+STEPS = 01 02 03 04 05 06 07 08
+PORT = 7878
+step = $(firstword $(wildcard steps/$(1)-*))
+
+# A folder of the reader's own; make does not know what ~ is.
+own = $(patsubst ~%,$(HOME)%,$(SRC))
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: Run
+#:   make run                 build and start the server; STEP=03 picks a step
+#:   make build               build all steps and the final server
+run:
+	@echo "Open http://127.0.0.1:$(PORT) in a browser, and .../sleep;" \
+	    "Ctrl-C stops the server."
+	@$(MAKE) --no-print-directory run PORT=$(PORT) \
+	    -C '$(if $(STEP),$(or $(call step,$(STEP)),no step $(STEP)),final)'
+
+build:
+	@set -e; for folder in steps/*/ final; do \
+	    $(MAKE) --no-print-directory -C $$folder; done
+
+#: Read
+#:   make diff-07             what step 07 changes (diff-final: what comes last)
+#:   make timeline STEP=02    who waits for whom, measured now; or SRC=~/hello
+#:   make listing LISTING=7-2 DIR=~/hello
+#:                            the code as it stands after a listing
+diff-%:
+	@tests/diff $*
+
+timeline listing figures:
+	@$(MAKE) --no-print-directory -C tests/tutorial $@ LISTING='$(LISTING)' \
+	    DIR='$(DIR)' STEP='$(STEP)' SRC='$(own)'
+
+#: Test
+#:   make test                everything: the steps, the tutorial, final
+#:   make test-07             step 07's tests; test-tutorial, test-final
+#:   make test-07 SRC=~/hello the same tests on your own program
+#:   make test-teeth          the tests' tests: programs that must not pass
+#:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
+#:   make test-browser        every step in a real browser (Chromium)
+#:   make sanitize            threads and memory: sanitizers and valgrind
+#:   make lint                compiler warnings, clang-tidy, cppcheck, format
+#:   make bench               how fast, with what it is compared
+test:
+	@tests/all $(STEPS) tutorial final
+
+test-tutorial:
+	@$(MAKE) --no-print-directory -C tests/tutorial test
+
+test-final:
+	@$(MAKE) --no-print-directory -C tests/final test
+
+test-teeth:
+	@tests/teeth
+	@$(MAKE) --no-print-directory -C tests/tutorial teeth
+
+test-repeat:
+	@tests/repeat $(or $(RUNS),50)
+
+test-browser:
+	@tests/browser
+
+test-%:
+	@tests/run $* '$(or $(own),$(call step,$*))'
+
+sanitize lint:
+	@tests/$@
+
+bench:
+	@$(MAKE) --no-print-directory -C tests/bench
+
+#: Keep
+#:   make setup               install what the tests need
+#:   make format              lay out the C code
+#:   make clean               remove what was built
+setup:
+	@tests/setup
+
+format:
+	clang-format -i $$(git ls-files '*.[ch]')
+
+clean:
+	rm -rf build steps/*/server
+	$(MAKE) -C final clean
+
+.PHONY: help run build timeline listing figures test test-tutorial test-final \
+    test-teeth test-repeat test-browser sanitize lint bench setup format clean

@@ -1,0 +1,74 @@
+/* Step 02: a slow request, and everybody waits. */
+
+#include "harness.h"
+
+#include <stdlib.h>
+
+TestSuite(step02, .timeout = TIMEOUT);
+
+Test(step02, sleep_is_hello_after_five_seconds)
+{
+    Server server = server_start((Options){0});
+    double start = now();
+    Answer answer = client_get(&server, "GET /sleep HTTP/1.1");
+    check_answer(2, &answer, "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
+                 "hello.html");
+    check(2, answer.at - start > 4.9,
+          "`/sleep` should take 5 seconds; it took %.1f", answer.at - start);
+    free(answer.data);
+    server_stop(&server);
+}
+
+Test(step02, root_waits_for_sleep)
+{
+    Server server = server_start((Options){0});
+    int clients[2];
+    Answer answers[2];
+
+    clients[0] = client_connect(&server);
+    client_ask(clients[0], "GET /sleep HTTP/1.1");
+    clients[1] = client_connect(&server);
+    client_ask(clients[1], "GET / HTTP/1.1");
+    clients_receive(2, clients, answers, PATIENCE);
+    check_answer(2, &answers[0], "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
+                 "hello.html");
+    check_answer(2, &answers[1], "GET / HTTP/1.1", "HTTP/1.1 200 OK",
+                 "hello.html");
+    check(2, answers[1].at >= answers[0].at,
+          "`/` was answered %.1f s before the `/sleep` that came first: step "
+          "02 has a single thread, which serves one connection after the other",
+          answers[0].at - answers[1].at);
+    server_stop(&server);
+}
+
+Test(step02, the_server_has_one_thread_while_it_sleeps)
+{
+    Server server = server_start((Options){0});
+    int client = client_connect(&server);
+    client_ask(client, "GET /sleep HTTP/1.1");
+    int most = 0;
+    double start = now();
+    while (now() < start + 1) {
+        int threads = server_threads(&server);
+        most = threads > most ? threads : most;
+        moment();
+    }
+    check(2, most == 1, "The server has %d threads; step 02 has one", most);
+    free(client_receive(client, PATIENCE).data);
+    server_stop(&server);
+}
+
+/* A line may begin like another. */
+Test(step02, only_sleep_sleeps)
+{
+    Server server = server_start((Options){0});
+    const char *requests[] = {"GET /sleep/ HTTP/1.1", "GET /sleep HTTP/1.0",
+                              "GET /asleep HTTP/1.1", "POST /sleep HTTP/1.1"};
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        Answer answer = client_get(&server, requests[i]);
+        check_answer(2, &answer, requests[i], "HTTP/1.1 404 NOT FOUND",
+                     "404.html");
+        free(answer.data);
+    }
+    server_stop(&server);
+}

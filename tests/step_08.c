@@ -1,0 +1,168 @@
+/* Step 08: two requests, then a graceful shutdown. */
+
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+TestSuite(step08, .timeout = TIMEOUT);
+
+/* Waits for the server's end and checks that all went well. */
+static void check_clean_exit(Server *server)
+{
+    int status = server_wait(server);
+    char *errors = server_errors(server);
+    check(8, WIFEXITED(status) && WEXITSTATUS(status) == 0,
+          "After two connections the server should exit with status 0; it "
+          "ended with %s %d. On stderr:\n%s",
+          WIFEXITED(status) ? "status" : "signal",
+          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), errors);
+    free(errors);
+}
+
+/* Checks the two answers, which must both be whole. */
+static void check_two(const char *first, const char *second)
+{
+    Server server = server_start((Options){0});
+    const char *requests[] = {first, second};
+    int clients[2];
+    Answer answers[2];
+
+    for (int i = 0; i < 2; i++) {
+        clients[i] = client_connect(&server);
+        client_ask(clients[i], requests[i]);
+    }
+    clients_receive(2, clients, answers, PATIENCE);
+    for (int i = 0; i < 2; i++)
+        check_answer(8, &answers[i], requests[i], "HTTP/1.1 200 OK",
+                     "hello.html");
+    check_clean_exit(&server);
+    check(8, client_try_connect(&server) == -1,
+          "After its end the server should accept nothing");
+}
+
+Test(step08, two_quick_requests)
+{
+    check_two("GET / HTTP/1.1", "GET / HTTP/1.1");
+}
+
+Test(step08, slow_requests_are_finished)
+{
+    check_two("GET /sleep HTTP/1.1", "GET /sleep HTTP/1.1");
+}
+
+Test(step08, the_slow_one_is_first)
+{
+    check_two("GET /sleep HTTP/1.1", "GET / HTTP/1.1");
+}
+
+Test(step08, the_slow_one_is_second)
+{
+    check_two("GET / HTTP/1.1", "GET /sleep HTTP/1.1");
+}
+
+Test(step08, a_third_connection_is_refused)
+{
+    Server server = server_start((Options){0});
+    int clients[2];
+    Answer answers[2];
+    for (int i = 0; i < 2; i++) {
+        clients[i] = client_connect(&server);
+        client_ask(clients[i], "GET /sleep HTTP/1.1");
+    }
+    server_wait_output(&server, "Shutting down.\n", 1);
+    double deadline = now() + PATIENCE, refused = 0;
+    while (refused == 0 && now() < deadline) {
+        int client = client_try_connect(&server);
+        if (client == -1)
+            refused = now();
+        else
+            close(client);
+        moment();
+    }
+    clients_receive(2, clients, answers, PATIENCE);
+    for (int i = 0; i < 2; i++)
+        check_answer(8, &answers[i], "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
+                     "hello.html");
+    check(8, refused != 0 && refused < answers[0].at && refused < answers[1].at,
+          "A third connection should be refused while the first two are still "
+          "being answered: the listener is closed before the pool is destroyed");
+    check_clean_exit(&server);
+}
+
+/* The number of the line that is this text, from 1; 0 if there is none. */
+static int line_number(const char *output, const char *text)
+{
+    const char *found = strstr(output, text);
+    int number = 1;
+    if (found == NULL)
+        return 0;
+    for (; output < found; output++)
+        number += *output == '\n';
+    return number;
+}
+
+Test(step08, it_says_what_it_does)
+{
+    Server server = server_start((Options){0});
+    check_hello(&server, 8);
+    check_hello(&server, 8);
+    check_clean_exit(&server);
+
+    char *output = server_output(&server);
+    int down = line_number(output, "Shutting down.\n"), before = 0;
+    check(8, down != 0, "Expected the line `Shutting down.`; the output:\n%s",
+          output);
+    check(8, occurrences(output, " got a job; executing.\n") == 2,
+          "Expected two lines `Worker N got a job; executing.`; the output:\n%s",
+          output);
+    for (int id = 0; id < 4; id++) {
+        char ended[64], joining[64];
+        snprintf(ended, sizeof ended,
+                 "Worker %d disconnected; shutting down.\n", id);
+        snprintf(joining, sizeof joining, "Shutting down worker %d\n", id);
+        check(8, occurrences(output, ended) == 1,
+              "Expected one line `Worker %d disconnected; shutting down.`; the "
+              "output:\n%s", id, output);
+        int line = line_number(output, joining);
+        check(8, line > down && line > before,
+              "Expected `Shutting down worker %d` after `Shutting down.`, the "
+              "workers in order; the output:\n%s", id, output);
+        before = line;
+    }
+    free(output);
+}
+
+Test(step08, it_waits_for_its_requests_alone)
+{
+    Server server = server_start((Options){0});
+    server_wait_threads(&server, 8, 5);
+    check_hello(&server, 8);
+    check(8, server_alive(&server),
+          "The server should shut down after two connections; it ended after "
+          "one");
+    double cpu = server_cpu(&server), start = now();
+    while (now() < start + 1)
+        moment();
+    double share = (server_cpu(&server) - cpu) / (now() - start);
+    check(8, share < 0.1, "The idle server uses %.0f %% of a CPU", 100 * share);
+    check_hello(&server, 8);
+    check_clean_exit(&server);
+}
+
+Test(step08, two_silent_clients_delay_it_and_no_longer)
+{
+    Server server = server_start((Options){0});
+    int first = client_connect(&server), second = client_connect(&server);
+    check_clean_exit(&server);
+    close(first);
+    close(second);
+}
+
+Test(step08, a_worker_that_cannot_be_created_is_reported)
+{
+    check_failing_worker(8);
+}
