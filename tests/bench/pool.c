@@ -7,7 +7,6 @@
 #define _GNU_SOURCE /* sched_setaffinity() */
 #include "pool.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -65,9 +64,9 @@ typedef struct {
 static Counter counters[MAX_THREADS]; /* one for each thread */
 static atomic_size_t counter_count;
 static _Thread_local Counter *counter;
-static unsigned long spin;   /* rounds of computing in a job */
-static sem_t *announce;      /* posted by each job, unless NULL */
-static sem_t gate;           /* what the job waits for whose arg it is */
+static unsigned long spin; /* rounds of computing in a job */
+static sem_t *announce;    /* posted by each job, unless NULL */
+static sem_t gate;         /* what the job waits for whose arg it is */
 
 void bench_job(void *arg)
 {
@@ -305,8 +304,8 @@ static void print_head(const char *title, const char *unit)
 }
 
 /* Measures and prints a line of a table in which each side has a column. */
-static void print_line(const char *label, Measurement *measurement,
-                       Setup setup, double scale)
+static void print_line(const char *label, Measurement *measurement, Setup setup,
+                       double scale)
 {
     Column columns[SIDES_MAX];
     for (int i = 0; i < SIDES; i++) {
@@ -318,8 +317,7 @@ static void print_line(const char *label, Measurement *measurement,
     for (int i = 0; i < SIDES; i++)
         printf("%10.1f", median(columns[i].results) * scale);
     for (int i = 1; i < SIDES; i++)
-        printf("%10.2fx",
-               median_ratio(columns[i].results, columns[0].results));
+        printf("%10.2fx", median_ratio(columns[i].results, columns[0].results));
     printf("\n");
     fflush(stdout);
 }
@@ -330,8 +328,8 @@ static void trivial_jobs(void)
         const char *label;
         size_t producers, workers, capacity;
     } rows[] = {
-        {"1 to 1", 1, 1, SMALL_QUEUE}, {"1 to 2", 1, 2, SMALL_QUEUE},
-        {"1 to 4", 1, 4, SMALL_QUEUE}, {"4 to 4", 4, 4, SMALL_QUEUE},
+        {"1 to 1", 1, 1, SMALL_QUEUE},        {"1 to 2", 1, 2, SMALL_QUEUE},
+        {"1 to 4", 1, 4, SMALL_QUEUE},        {"4 to 4", 4, 4, SMALL_QUEUE},
         {"1 to 4, room for all", 1, 4, JOBS},
     };
     print_head("Trivial jobs: nanoseconds a job, and what others need of ours",
@@ -384,8 +382,8 @@ static void jobs_of_4_us(void)
     measure("4 us jobs", columns, 3);
     spin = 0;
 
-    static const char *const labels[]
-        = {"no pool: the ideal", "ours, room for all", "ours, 1024, full"};
+    static const char *const labels[] = {
+        "no pool: the ideal", "ours, room for all", "ours, 1024, full"};
     printf("\nJobs of 4 microseconds, 1 producer, 4 workers\n");
     for (int i = 0; i < 3; i++)
         printf("%-24s%10.1f ms  %6.3fx\n", labels[i],
@@ -397,15 +395,15 @@ int main(int argc, char *argv[])
 {
     if (argc != 2 || (raw = fopen(argv[1], "w")) == NULL)
         die("usage: pool RESULTS");
-    printf("The pool of final/ against others: medians of %d rounds, %ld CPUs\n",
-           ROUNDS, sysconf(_SC_NPROCESSORS_ONLN));
+    printf(
+        "The pool of final/ against others: medians of %d rounds, %ld CPUs\n",
+        ROUNDS, sysconf(_SC_NPROCESSORS_ONLN));
     trivial_jobs();
     jobs_of_4_us();
 
     print_head("Memory: bytes a queued job", "");
     print_line("100,000 queued", memory,
-               (Setup){.workers = 1, .capacity = 100000, .jobs = 100000},
-               1e-5);
+               (Setup){.workers = 1, .capacity = 100000, .jobs = 100000}, 1e-5);
 
     print_head("Round trip of one job, all on one CPU: nanoseconds", "");
     print_line("1 worker", round_trip,

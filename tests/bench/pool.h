@@ -1,7 +1,6 @@
 #ifndef BENCH_POOL_H
 #define BENCH_POOL_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 typedef void Function(void *arg);
@@ -11,11 +10,11 @@ typedef struct {
     const char *name;
     /* Starts that many threads; capacity: jobs that will wait at once. */
     void (*start)(size_t workers, size_t capacity);
-    /* Hands over a job; waits while there is no room. arg is not NULL. */
+    /* Hands over a job; waits while there is no room. arg is not NULL, and
+       function is bench_job(). */
     void (*submit)(Function *function, void *arg);
     /* Runs all jobs, joins all threads. */
     void (*finish)(void);
-    bool one_function; /* submit() ignores function: it is always bench_job */
 } Side;
 
 extern const Side ours, textbook, glib, libuv;

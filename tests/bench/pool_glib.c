@@ -33,4 +33,4 @@ static void finish(void)
     g_thread_pool_free(pool, FALSE, TRUE);
 }
 
-const Side glib = {"GLib", start, submit, finish, true};
+const Side glib = {"GLib", start, submit, finish};

@@ -23,4 +23,4 @@ static void finish(void)
     thread_pool_destroy(pool);
 }
 
-const Side ours = {"ours", start, submit, finish, false};
+const Side ours = {"ours", start, submit, finish};

@@ -5,6 +5,7 @@
 #include "pool.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 typedef struct Node {
@@ -73,4 +74,4 @@ static void finish(void)
         pthread_join(threads[i], NULL);
 }
 
-const Side textbook = {"textbook", start, submit, finish, false};
+const Side textbook = {"textbook", start, submit, finish};

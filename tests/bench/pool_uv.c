@@ -5,6 +5,7 @@
  */
 #include "pool.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
@@ -58,4 +59,4 @@ static void finish(void)
         uv_run(&loop, UV_RUN_DEFAULT);
 }
 
-const Side libuv = {"libuv", start, submit, finish, false};
+const Side libuv = {"libuv", start, submit, finish};

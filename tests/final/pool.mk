@@ -3,6 +3,7 @@ POOL_ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/../..)
 POOL_OUT := $(POOL_ROOT)/build/final
 POOL_SRC := $(addprefix $(POOL_ROOT)/final/,job_queue.c thread_pool.c)
 POOL_DEPS := $(POOL_SRC) $(POOL_SRC:.c=.h) $(POOL_ROOT)/tests/final/pool.mk
+POOL_CREATIONS = 100000
 POOL_CC = $(CC) -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic \
     -g -pthread -I$(POOL_ROOT)/final
 POOL_WRAP = $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc aligned_alloc free \
@@ -20,8 +21,8 @@ $(POOL_OUT)/pool_test: $(POOL_ROOT)/tests/final/pool_test.c $(POOL_DEPS)
 # A plain program under sanitizers, for those two that exclude each other, and
 # under helgrind, which understands less but sees lock orders.
 pool-stress: $(addprefix $(POOL_OUT)/pool_stress_,plain thread address)
-	$(POOL_OUT)/pool_stress_plain 20 100000
-	TSAN_OPTIONS=halt_on_error=1 $(POOL_OUT)/pool_stress_thread 5 100000
+	$(POOL_OUT)/pool_stress_plain 20 $(POOL_CREATIONS)
+	TSAN_OPTIONS=halt_on_error=1 $(POOL_OUT)/pool_stress_thread 5 $(POOL_CREATIONS)
 	$(POOL_OUT)/pool_stress_address 5 2000
 
 pool-helgrind: $(POOL_OUT)/pool_stress_plain
