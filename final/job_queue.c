@@ -1,16 +1,15 @@
 /*
  * A ring of jobs with a mutex for each end, so that producers and consumers
- * seldom meet: a consumer that finds nothing left takes over, as a batch, what
- * the producers have put in. The places of a batch are free again when all of
- * it is taken out. It is at most half of the ring, for the producers to fill
- * the other half meanwhile. To wake a thread costs as much as a hundred small
- * jobs. So
- * - a push wakes a consumer only if nothing was waiting to be taken over; a
- *   consumer that was woken and leaves jobs behind wakes the next;
- * - a producer is woken only when a used up batch makes room in a full ring;
- *   a producer that was woken and leaves room behind wakes the next;
- * - both are woken before the mutex is unlocked: afterwards, others might have
- *   been faster, and the thread would be woken for nothing.
+ * seldom meet. A consumer that finds no more jobs at its end takes over, as a
+ * batch, those that the producers have put in. Its places are free again when
+ * all of it is used up; it is at most half of the ring, so that the other half
+ * can be filled meanwhile.
+ *
+ * To wake a thread costs as much as a hundred small jobs. So a push wakes a
+ * consumer only if no other job was waiting, and a used up batch a producer
+ * only if the ring was full; those who were woken, and leave jobs or room
+ * behind, wake the next. They are woken before the mutex is unlocked, or else
+ * other threads would be faster and the wake-up often in vain.
  */
 #include "job_queue.h"
 
@@ -75,7 +74,6 @@ static void wait_unlocked(JobQueue *queue, pthread_cond_t *condition)
 int job_queue_push(JobQueue *queue, Job job, bool wait)
 {
     bool woken = false;
-    int error = 0;
 
     pthread_mutex_lock(&queue->in);
     while (wait && queue->room == 0 && !queue->closed) {
@@ -84,12 +82,8 @@ int job_queue_push(JobQueue *queue, Job job, bool wait)
         queue->guests--;
         woken = true;
     }
-    if (queue->closed) {
-        error = ECANCELED;
-        pthread_cond_broadcast(&queue->idle); /* a guest leaves */
-    } else if (queue->room == 0) {
-        error = EAGAIN;
-    } else {
+    int error = queue->closed ? ECANCELED : queue->room == 0 ? EAGAIN : 0;
+    if (error == 0) {
         queue->jobs[queue->end++] = job;
         if (queue->end == queue->capacity)
             queue->end = 0;
@@ -98,6 +92,8 @@ int job_queue_push(JobQueue *queue, Job job, bool wait)
             pthread_cond_signal(&queue->not_empty);
         if (woken && queue->room > 0)
             pthread_cond_signal(&queue->not_full);
+    } else if (woken) {
+        pthread_cond_broadcast(&queue->idle); /* a guest leaves */
     }
     pthread_mutex_unlock(&queue->in);
     return error;
@@ -124,7 +120,8 @@ bool job_queue_pop(JobQueue *queue, Job *job)
 
     pthread_mutex_lock(&queue->out);
     queue->busy--;
-    if (queue->batch == 0) {
+    bool last = queue->batch <= 1; /* of the batch: time for the next one */
+    if (last) {
         pthread_mutex_lock(&queue->in);
         if (!take_over(queue) && queue->busy == 0)
             pthread_cond_broadcast(&queue->idle);
@@ -132,20 +129,19 @@ bool job_queue_pop(JobQueue *queue, Job *job)
             wait_unlocked(queue, &queue->not_empty);
             woken = true;
         }
-        pthread_mutex_unlock(&queue->in);
     }
     bool popped = queue->batch > 0;
     if (popped) {
         *job = queue->jobs[queue->first++];
         if (queue->first == queue->capacity)
             queue->first = 0;
+        queue->batch--;
         queue->busy++;
-        if (--queue->batch == 0 || woken) {
-            pthread_mutex_lock(&queue->in);
-            if (take_over(queue) && woken)
-                pthread_cond_signal(&queue->not_empty);
-            pthread_mutex_unlock(&queue->in);
-        }
+    }
+    if (last) {
+        if (take_over(queue) && woken)
+            pthread_cond_signal(&queue->not_empty);
+        pthread_mutex_unlock(&queue->in);
     }
     pthread_mutex_unlock(&queue->out);
     return popped;
