@@ -19,7 +19,8 @@ typedef struct JobQueue JobQueue;
 JobQueue *job_queue_new(size_t capacity, size_t consumers);
 
 /* Adds a job. When the queue is full, returns EAGAIN; or, if wait is true,
- * waits until it is half empty. Returns 0, or ECANCELED once closed. */
+ * waits until it is half empty. Returns 0, or ECANCELED once closed.
+ * Jobs taken out give their room back several at a time, at most half of it. */
 int job_queue_push(JobQueue *queue, Job job, bool wait);
 
 /* Takes the oldest job, or waits. Returns false once closed and empty.

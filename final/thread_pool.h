@@ -41,7 +41,8 @@ int thread_pool_build(ThreadPool **pool, size_t size, size_t capacity);
 int thread_pool_execute(ThreadPool *pool, void (*function)(void *arg),
                         void *arg);
 
-/* The same without waiting. Returns 0, ECANCELED, or EAGAIN: no room. */
+/* The same without waiting. Returns 0, ECANCELED, or EAGAIN: no room. (Jobs
+ * that start give their room back several at a time, at most half of it.) */
 int thread_pool_try_execute(ThreadPool *pool, void (*function)(void *arg),
                             void *arg);
 
