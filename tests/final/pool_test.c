@@ -454,6 +454,33 @@ Test(pool, room_is_seen_while_all_workers_are_busy)
     free(third);
 }
 
+/* The same when the queue is not empty yet. */
+Test(pool, room_is_seen_while_a_job_of_many_runs)
+{
+    ThreadPool *pool = build(1, 4);
+    Hold *holds[3] = {occupy(pool), hold_new(), hold_new()};
+    thread_pool_execute(pool, hold_job, holds[1]);
+    thread_pool_execute(pool, hold_job, holds[2]);
+    atomic_int ran = 0;
+    while (thread_pool_try_execute(pool, count_job, &ran) == 0)
+        ;
+    Call call = {pool, count_job, &ran, -1, NULL};
+    pthread_t thread = start(watched_execute, &call);
+    until_waiting(1);
+    for (int i = 1; i < 3; i++) {
+        sem_post(&holds[i - 1]->go_on);
+        wait_sem(&holds[i]->started);
+    }
+    pthread_join(thread, NULL); /* half of the queue was taken out */
+    cr_assert(eq(int, call.error, 0));
+    cr_assert(eq(int, ran, 0));
+    sem_post(&holds[2]->go_on);
+    thread_pool_destroy(pool);
+    cr_assert(eq(int, ran, 3));
+    for (int i = 0; i < 3; i++)
+        free(holds[i]);
+}
+
 typedef struct {
     ThreadPool *pool;
     sem_t started, full, done;
