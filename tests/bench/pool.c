@@ -299,7 +299,7 @@ static void print_head(const char *title, const char *unit)
     for (int i = 0; i < SIDES; i++)
         printf("%10s", sides[i]->name);
     for (int i = 1; i < SIDES; i++)
-        printf("  /%8s", sides[i]->name);
+        printf("%9s/ours", sides[i]->name);
     printf("\n");
 }
 
@@ -317,7 +317,7 @@ static void print_line(const char *label, Measurement *measurement, Setup setup,
     for (int i = 0; i < SIDES; i++)
         printf("%10.1f", median(columns[i].results) * scale);
     for (int i = 1; i < SIDES; i++)
-        printf("%10.2fx", median_ratio(columns[i].results, columns[0].results));
+        printf("%13.2fx", median_ratio(columns[i].results, columns[0].results));
     printf("\n");
     fflush(stdout);
 }
@@ -332,7 +332,8 @@ static void trivial_jobs(void)
         {"1 to 4", 1, 4, SMALL_QUEUE},        {"4 to 4", 4, 4, SMALL_QUEUE},
         {"1 to 4, room for all", 1, 4, JOBS},
     };
-    print_head("Trivial jobs: nanoseconds a job, and what others need of ours",
+    print_head("Trivial jobs: nanoseconds a job"
+               " (goals: 65; 3 x textbook, 4 x GLib, 4 x libuv)",
                "producers to workers");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         print_line(rows[i].label, throughput,
@@ -384,7 +385,7 @@ static void jobs_of_4_us(void)
 
     static const char *const labels[] = {
         "no pool: the ideal", "ours, room for all", "ours, 1024, full"};
-    printf("\nJobs of 4 microseconds, 1 producer, 4 workers\n");
+    printf("\nJobs of 4 microseconds, 1 producer, 4 workers (goal: 1.050x)\n");
     for (int i = 0; i < 3; i++)
         printf("%-24s%10.1f ms  %6.3fx\n", labels[i],
                median(columns[i].results) * 1e3,
@@ -401,11 +402,13 @@ int main(int argc, char *argv[])
     trivial_jobs();
     jobs_of_4_us();
 
-    print_head("Memory: bytes a queued job", "");
+    print_head("Memory: bytes a queued job (goal: 24)", "");
     print_line("100,000 queued", memory,
                (Setup){.workers = 1, .capacity = 100000, .jobs = 100000}, 1e-5);
 
-    print_head("Round trip of one job, all on one CPU: nanoseconds", "");
+    print_head("Round trip of one job, all on one CPU: nanoseconds (goal: 1 x "
+               "textbook)",
+               "");
     print_line("1 worker", round_trip,
                (Setup){.workers = 1, .capacity = SMALL_QUEUE, .jobs = 100000},
                1e9 / 100000);
