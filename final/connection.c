@@ -34,11 +34,18 @@ void connection_destroy(Connection *connection)
     free(connection);
 }
 
-/* Closes, unless the call only failed because it would have had to wait. */
-static void check(Connection *connection, ssize_t result)
+/* Changes the state. A new one has a deadline of its own. */
+static void enter(Connection *connection, ConnectionState state)
 {
-    if (result == -1 && errno != EAGAIN && errno != EINTR)
-        connection->state = CONNECTION_CLOSED;
+    if (connection->state != state)
+        connection->deadline = 0;
+    connection->state = state;
+}
+
+/* Tells whether a call failed for good, not because it would have to wait. */
+static bool failed(ssize_t result)
+{
+    return result == -1 && errno != EAGAIN && errno != EINTR;
 }
 
 /* Reads what the client has sent, if anything. */
@@ -48,7 +55,7 @@ static void receive(Connection *connection)
     if (exchange == NULL) {
         exchange = malloc(sizeof *exchange);
         if (exchange == NULL) {
-            connection->state = CONNECTION_CLOSED;
+            enter(connection, CONNECTION_CLOSED);
             return;
         }
         exchange->start = exchange->end = 0;
@@ -56,10 +63,9 @@ static void receive(Connection *connection)
     }
     ssize_t got = recv(connection->socket, exchange->input + exchange->end,
                        sizeof exchange->input - exchange->end, MSG_DONTWAIT);
-    check(connection, got);
-    if (got == 0)
-        connection->state = CONNECTION_CLOSED;
-    if (got > 0 && connection->state != CONNECTION_DRAIN)
+    if (got == 0 || failed(got))
+        enter(connection, CONNECTION_CLOSED);
+    else if (got > 0 && connection->state != CONNECTION_DRAIN)
         exchange->end += (size_t)got;
 }
 
@@ -69,25 +75,29 @@ static void receive(Connection *connection)
 static void send_rest(Connection *connection)
 {
     Exchange *exchange = connection->exchange;
-    struct msghdr message = {.msg_iov = exchange->unsent, .msg_iovlen = 2};
+    struct iovec *part = exchange->unsent, *end = part + 2;
+    struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
     ssize_t sent =
         sendmsg(connection->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    connection->state = CONNECTION_WRITE;
-    check(connection, sent);
-    for (int i = 0; sent > 0 && i < 2; i++) {
-        struct iovec *part = &exchange->unsent[i];
+    if (failed(sent)) {
+        enter(connection, CONNECTION_CLOSED);
+        return;
+    }
+    if (sent > 0)
+        connection->deadline = 0;
+    for (; sent > 0 && part < end; part++) {
         size_t size =
             (size_t)sent < part->iov_len ? (size_t)sent : part->iov_len;
         part->iov_base = (char *)part->iov_base + size;
         part->iov_len -= size;
         sent -= (ssize_t)size;
     }
-    if (exchange->unsent[0].iov_len + exchange->unsent[1].iov_len > 0)
-        return;
-    connection->deadline = 0;
-    connection->state = CONNECTION_IDLE;
-    if (!exchange->request.keep_alive) {
-        connection->state = CONNECTION_DRAIN;
+    if (exchange->unsent[0].iov_len + exchange->unsent[1].iov_len > 0) {
+        enter(connection, CONNECTION_WRITE);
+    } else if (exchange->request.keep_alive) {
+        enter(connection, CONNECTION_IDLE);
+    } else {
+        enter(connection, CONNECTION_DRAIN);
         exchange->end = 0;
         shutdown(connection->socket, SHUT_WR);
     }
@@ -132,7 +142,7 @@ static bool take_request(Connection *connection, const Service *service)
             status = 404;
             exchange->page = site_find(service->site, "/404.html", 9);
         } else if (strcmp(exchange->page->path, "sleep") == 0) {
-            connection->state = CONNECTION_WORK;
+            enter(connection, CONNECTION_WORK);
             return true;
         }
     }
@@ -156,11 +166,12 @@ void connection_advance(Connection *connection, const Service *service)
         memmove(exchange->input, exchange->input + exchange->start,
                 exchange->end);
         exchange->start = 0;
-        connection->state = CONNECTION_HEAD;
-        if (exchange->end == 0) {
-            connection->state = CONNECTION_IDLE;
-            connection->exchange = NULL;
+        if (exchange->end > 0) {
+            enter(connection, CONNECTION_HEAD);
+        } else {
+            enter(connection, CONNECTION_IDLE);
             free(exchange);
+            connection->exchange = NULL;
         }
         break;
     }

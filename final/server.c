@@ -83,41 +83,41 @@ static void move(Connection *connection, Connection *ring)
     ring->previous = connection;
 }
 
-/* Gives a connection whose state was before to what it waits for now: it may
- * be a worker's afterwards, or gone. */
-static void park(Server *server, Connection *connection, ConnectionState before)
+/* Sees to it that a connection gets what it waits for, unless it still waits
+ * for the same. It may be a worker's afterwards, or gone. */
+static void park(Server *server, Connection *connection)
 {
-    if (connection->state == CONNECTION_WORK) {
+    ConnectionState *state = &connection->state;
+    if (server->stops > 0 && *state <= CONNECTION_HEAD)
+        *state = CONNECTION_CLOSED;
+    if (connection->deadline != 0 && *state != CONNECTION_CLOSED)
+        return;
+    if (*state == CONNECTION_WORK) {
         watch(server, connection, 0);
         move(connection, connection);
         if (thread_pool_try_execute(server->pool, work, connection) == 0)
             return;
         connection_refuse(connection, &server->service, 503);
     }
-    if (connection->state == before && connection->deadline != 0)
-        return;
-    uint32_t events =
-        connection->state == CONNECTION_WRITE ? EPOLLOUT : EPOLLIN;
-    if ((server->stops > 0 && connection->state <= CONNECTION_HEAD)
-        || connection->state == CONNECTION_CLOSED
-        || !watch(server, connection, events)) {
-        watch(server, connection, 0);
-        move(connection, connection);
-        connection_destroy(connection);
-        server->count--;
-        if (server->stops == 0) /* there is room for one more */
-            watch(server, &server->listener, EPOLLIN);
+    if (*state != CONNECTION_CLOSED
+        && watch(server, connection,
+                 *state == CONNECTION_WRITE ? EPOLLOUT : EPOLLIN)) {
+        move(connection, &server->rings[*state]);
+        connection->deadline = server->now + timeouts[*state] * 1000;
         return;
     }
-    move(connection, &server->rings[connection->state]);
-    connection->deadline = server->now + timeouts[connection->state] * 1000;
+    watch(server, connection, 0);
+    move(connection, connection);
+    connection_destroy(connection);
+    server->count--;
+    if (server->stops == 0) /* there is room for another */
+        watch(server, &server->listener, EPOLLIN);
 }
 
 static void advance(Server *server, Connection *connection)
 {
-    ConnectionState before = connection->state;
     connection_advance(connection, &server->service);
-    park(server, connection, before);
+    park(server, connection);
 }
 
 /* Makes room: ends the connection that has been idle longest, but at least
@@ -130,7 +130,7 @@ static bool make_room(Server *server)
                > timeouts[CONNECTION_IDLE] * 1000 - 1000)
         return false;
     oldest->state = CONNECTION_CLOSED;
-    park(server, oldest, CONNECTION_IDLE);
+    park(server, oldest);
     return true;
 }
 
@@ -148,8 +148,7 @@ static bool accept_batch(Server *server)
             server->count++;
             connection->server = server;
             connection->previous = connection->next = connection;
-            connection_advance(connection, &server->service);
-            park(server, connection, CONNECTION_WORK);
+            advance(server, connection);
         } else if (socket != -1) {
             close(socket);
         } else if (errno == EAGAIN) {
@@ -222,7 +221,7 @@ static int64_t expire(Server *server)
                 connection_refuse(oldest, &server->service, 408);
             else
                 oldest->state = CONNECTION_CLOSED;
-            park(server, oldest, (ConnectionState)state);
+            park(server, oldest);
         }
         if (oldest != ring && oldest->deadline < first)
             first = oldest->deadline;
