@@ -70,8 +70,9 @@ static void receive(Connection *connection)
 }
 
 /* Sends as much of the answer as the socket takes. After the last byte comes
- * the next request, or the end, in stages (RFC 9112 9.6): to close while the
- * client still sends would reset the connection, and lose it the answer. */
+ * the next request; or the end, in stages (RFC 9112 9.6) unless the client has
+ * said all it has to say: to close while it still sends would reset the
+ * connection, and take the answer away. */
 static void send_rest(Connection *connection)
 {
     Exchange *exchange = connection->exchange;
@@ -96,6 +97,8 @@ static void send_rest(Connection *connection)
         enter(connection, CONNECTION_WRITE);
     } else if (exchange->request.keep_alive) {
         enter(connection, CONNECTION_IDLE);
+    } else if (exchange->request.last && exchange->start == exchange->end) {
+        enter(connection, CONNECTION_CLOSED);
     } else {
         enter(connection, CONNECTION_DRAIN);
         exchange->end = 0;

@@ -76,8 +76,6 @@ static bool lists(const char *list, const char *word)
 static int parse_request_line(const char *line, HttpRequest *request,
                               int *minor)
 {
-    static const char *const others[] = {
-        "POST ", "PUT ", "DELETE ", "CONNECT ", "TRACE ", "OPTIONS ", "PATCH "};
     size_t method = span(line, is_token);
     if (method == 0 || line[method] != ' ')
         return 400; /* 3: three parts, and one space between two */
@@ -95,10 +93,11 @@ static int parse_request_line(const char *line, HttpRequest *request,
 
     request->head_only = strncmp(line, "HEAD ", 5) == 0; /* 9110 9.1 */
     if (!request->head_only && strncmp(line, "GET ", 4) != 0) {
-        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-            if (strncmp(line, others[i], strlen(others[i])) == 0)
-                return 405; /* 9110 15.5.6 */
-        return 501;         /* 9110 15.6.2 */
+        char word[16];
+        snprintf(word, sizeof word, " %.*s ", (int)method, line);
+        return strstr(" POST PUT DELETE CONNECT OPTIONS TRACE PATCH ", word)
+                   ? 405  /* 9110 15.5.6 */
+                   : 501; /* 9110 15.6.2 */
     }
 
     bool absolute = strncasecmp(target, "http://", 7) == 0; /* 3.2.2 */
@@ -181,8 +180,9 @@ int http_parse(const char *buffer, size_t size, HttpRequest *request)
         || (fields.lengths > 0 && fields.codings > 0)) /* 6.1: smuggling */
         return 400;
     request->size = (size_t)(next - buffer);
-    request->keep_alive = !fields.close && (minor > 0 || fields.keep_alive)
-                          && !fields.body; /* 9110 9.3.1: it is not read */
+    bool last = fields.close || (minor == 0 && !fields.keep_alive); /* 9.3 */
+    request->last = last && !fields.body; /* 9110 9.3.1: it is not read */
+    request->keep_alive = !last && !fields.body;
     return 200;
 }
 

@@ -14,12 +14,13 @@ typedef struct {
     const char *path; /* in the buffer: percent-encoded, without the query */
     size_t path_length;
     bool head_only;  /* HEAD: the answer has no body */
-    bool keep_alive; /* the connection can serve another request */
+    bool keep_alive; /* another request may follow */
+    bool last;       /* the client has said that it sends nothing more */
 } HttpRequest;
 
 /* Reads the head of a request that the buffer begins with. Returns 0 while its
  * end is missing; 200 if it can be served; or the status to refuse it with,
- * and then what follows means nothing, and keep_alive is false. */
+ * and then nothing that follows has a meaning. */
 int http_parse(const char *buffer, size_t size, HttpRequest *request);
 
 /* Decodes each %XX of a text into decoded, of length + 1 bytes, with a NUL at

@@ -49,12 +49,17 @@ static int listen_on(int *port)
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     socklen_t size = sizeof address;
-    int yes = 1; /* TCP_NODELAY is for the connections, which inherit it */
+    int yes = 1;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
 
+#ifdef TCP_DEFER_ACCEPT /* accept when there is something to read, not before  \
+                         */
+    setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &yes, sizeof yes);
+#endif
+    /* Connections inherit it: pipelined answers do not wait for each other. */
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     if (listener == -1
         || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes)
-        || setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes)
         || bind(listener, (struct sockaddr *)&address, size)
         || listen(listener, SOMAXCONN)
         || getsockname(listener, (struct sockaddr *)&address, &size)) {
@@ -96,17 +101,11 @@ int main(int argc, char *argv[])
     if (optind < argc)
         port = parse_number("port", argv[optind], 0, 65535);
 
-    struct rlimit files; /* a connection is one: as many as we may have */
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-    sigset_t signals; /* blocked, as threads inherit that */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN); /* whoever read our log may have left */
+    struct rlimit files; /* a connection needs one: have as many as we may */
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    signal(SIGPIPE, SIG_IGN); /* who reads the log may leave */
 
     Page *site = site_load(root);
     int listener = listen_on(&port);
@@ -118,12 +117,11 @@ int main(int argc, char *argv[])
     }
     server = server_new(listener, site, pool, quiet);
     struct sigaction action = {.sa_handler = handle_signal};
-    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGINT, &action, NULL); /* this thread's: workers block them */
     sigaction(SIGTERM, &action, NULL);
-    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     printf("Listening on http://127.0.0.1:%d\n", port);
     if (!server_run(server))
-        _exit(EXIT_FAILURE);
+        return EXIT_FAILURE; /* and that ends the workers, too */
     thread_pool_destroy(pool);
     server_destroy(server);
     site_free(site);

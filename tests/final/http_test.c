@@ -331,6 +331,30 @@ Test(http, every_prefix_is_incomplete)
     }
 }
 
+/* Only who has announced the end, and no body, has nothing more to say. */
+Test(http, the_last_request_of_a_client) /* 9.6 */
+{
+    static const struct {
+        const char *text;
+        bool last;
+    } ends[] = {
+        {GET END, false},
+        {GET "Connection: close\r\n\r\n", true},
+        {"GET / HTTP/1.0\r\n\r\n", true},
+        {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false},
+        {GET "Content-Length: 5\r\n\r\n", false},
+        {GET "Connection: close\r\nContent-Length: 5\r\n\r\n", false},
+        {GET "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n", false},
+        {GET "Connection: close\r\nTransfer-Encoding: x\r\n\r\n", false},
+        {GET "Connection: close\r\n", false},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        HttpRequest request;
+        http_parse(ends[i].text, strlen(ends[i].text), &request);
+        cr_expect(request.last == ends[i].last, "%s", ends[i].text);
+    }
+}
+
 Test(http, size_ends_with_the_empty_line)
 {
     static const char text[] = GET END "GET /2 HTTP/1.1\r\n" HOST END;
