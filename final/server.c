@@ -30,13 +30,17 @@
 
 #define CONNECTIONS_MAX 16384
 #define BATCH 256       /* events, or connections, taken at once */
-#define STOP_SECONDS 10 /* to finish in */
+#define STOP_TIME 10000 /* ms to finish in */
 #define SLEEP_SECONDS 5 /* that /sleep takes */
 
 #ifndef TIMEOUTS /* seconds to be idle, to send a head, to drain, to write */
 #define TIMEOUTS 30, 10, 2, 30
 #endif
-static const int timeouts[] = {TIMEOUTS};
+static const int64_t timeouts[] = {TIMEOUTS};
+
+typedef struct {
+    Connection *connection; /* a worker is done with it; NULL: stop */
+} Message;
 
 struct Server {
     int epoll;
@@ -52,13 +56,15 @@ struct Server {
     Connection rings[4];   /* of those in a state, the longest waiting next */
 };
 
-/* Hands a connection, or NULL, to the server's thread: so small a write to a
- * pipe is never split, and a pipe has room for more than a pool has jobs. */
-static void tell(const Server *server, const Connection *connection)
+/* Hands a connection, or NULL, to the server's thread: so small a message is
+ * never split, and a pipe has room for more of them than a pool has jobs. */
+static void tell(const Server *server, Connection *connection)
 {
-    while (write(server->outbox, &connection, sizeof connection) == -1
-           && errno == EINTR)
-        continue;
+    Message message = {connection};
+    ssize_t size;
+    do
+        size = write(server->outbox, &message, sizeof message);
+    while (size == -1 && errno == EINTR);
 }
 
 /* What /sleep asks for. Runs in a worker, which owns the connection. */
@@ -184,9 +190,10 @@ static void stop(Server *server)
         return;
     printf("Shutting down.\n");
     server->service.stopping = true;
-    server->stop_deadline = server->now + STOP_SECONDS * 1000;
-    for (int i = 0; i < SOMAXCONN / BATCH && accept_batch(server); i++)
-        continue; /* what the kernel has accepted, but not what is to come */
+    server->stop_deadline = server->now + STOP_TIME;
+    int batches = SOMAXCONN / BATCH; /* what is in the kernel's queue by now */
+    while (batches > 0 && accept_batch(server))
+        batches--;
     watch(server, &server->listener, 0);
     close(server->listener.socket);
     for (int state = CONNECTION_IDLE; state <= CONNECTION_HEAD; state++)
@@ -197,13 +204,13 @@ static void stop(Server *server)
 /* Takes back the connections that workers are done with. */
 static void read_inbox(Server *server)
 {
-    Connection *messages[BATCH];
+    Message messages[BATCH];
     ssize_t size = read(server->inbox.socket, messages, sizeof messages);
     for (ssize_t i = 0; i < size / (ssize_t)sizeof *messages; i++) {
-        if (messages[i] == NULL)
-            stop(server);
+        if (messages[i].connection != NULL)
+            advance(server, messages[i].connection);
         else
-            advance(server, messages[i]);
+            stop(server);
     }
 }
 
