@@ -143,3 +143,8 @@ Test(step07, a_worker_that_cannot_be_created_is_reported)
 {
     check_failing_worker(7);
 }
+
+Test(step07, threads_that_begin_late)
+{
+    check_late_threads(7);
+}
