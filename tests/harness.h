@@ -82,6 +82,9 @@ void server_stop(Server *server);
 /* Fails the test if the program has ended, and says how. */
 void check_alive(const Server *server);
 
+/* The same, for a server whose connections end a moment before it does. */
+void check_soon_alive(const Server *server);
+
 /* Returns false once the program has ended. */
 bool server_alive(Server *server);
 
