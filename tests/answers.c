@@ -55,8 +55,10 @@ Test(answers, all_else_is_not_found)
         "GET / HTTP/1.11",     "GET  / HTTP/1.1",          "GET / HTTP/1.1 ",
         " GET / HTTP/1.1",     "GET /",                    "GET",
         "",                    "GET /../../etc/passwd HTTP/1.1",
+        "GET /sleep HTTP/1.1", /* from step 02 it sleeps */
     };
-    check_requests(sizeof requests / sizeof *requests, requests, NOT_FOUND,
+    size_t count = sizeof requests / sizeof *requests;
+    check_requests(step() == 1 ? count : count - 1, requests, NOT_FOUND,
                    "404.html");
 }
 
@@ -172,4 +174,28 @@ Test(answers, requests_leave_no_memory_behind)
     snprintf(path, sizeof path, "%s/404.html", folder);
     unlink(path);
     rmdir(folder);
+}
+
+/* Where a buffer of 8 KiB ends: nothing may be written behind it. */
+Test(answers, a_line_as_long_as_the_buffer)
+{
+    Server server;
+    for (int length = 8189; length <= 8194; length++) {
+        char line[9000];
+        memset(line, 'a', sizeof line);
+        memcpy(line, "GET /", 5);
+        memcpy(line + length - 11, " HTTP/1.1\r\n", 11);
+        if (length == 8189 || step() == 8)
+            server = server_start((Options){0});
+        int client = client_connect(&server);
+        client_send(client, line, (size_t)length);
+        Answer answer = client_receive(client, PATIENCE);
+        check(1, answer.length == 0
+              || strncmp(answer.data, NOT_FOUND, strlen(NOT_FOUND)) == 0,
+              "A request line of %d bytes should be answered with `%s`, or not "
+              "at all; got `%.30s`", length, NOT_FOUND, answer.data);
+        free(answer.data);
+        if (length == 8194 || step() == 8)
+            server_stop(&server);
+    }
 }

@@ -63,6 +63,7 @@ typedef struct {
     unsigned descriptors;  /* its limit of open files; 0 means the usual */
     int failing_thread;    /* its pthread_create that fails, from 1; 0: none */
     bool slow_start;       /* its listen, pthread_create take 0.2 s longer */
+    bool late_threads;     /* its threads begin 0.3 s after their creation */
     bool may_end;          /* do not insist that it listens */
 } Options;
 
@@ -80,6 +81,9 @@ void server_stop(Server *server);
 
 /* Fails the test if the program has ended, and says how. */
 void check_alive(const Server *server);
+
+/* The same, for a server whose connections end a moment before it does. */
+void check_soon_alive(const Server *server);
 
 /* Returns false once the program has ended. */
 bool server_alive(Server *server);
@@ -144,6 +148,12 @@ void check_answer(int from, const Answer *answer, const char *request,
 
 /* Asks for `/` and checks the answer. */
 void check_hello(const Server *server, int from);
+
+/* Checks that threads find what they were given, though they begin late. */
+void check_late_threads(int from);
+
+/* Whether the program runs, on a CPU or waiting for one, and does not sleep. */
+bool server_running(const Server *server);
 
 /* Checks that a program with nothing to do does nothing, for two seconds. */
 void check_idle(int from, const Server *server);

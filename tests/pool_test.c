@@ -18,6 +18,8 @@ Test(pool, size_zero_aborts, .timeout = TIMEOUT, .init = quiet,
 {
     freopen("/dev/null", "w", stderr);
     thread_pool_new(0);
+    check(4, false, "thread_pool_new(0) should abort: a pool without threads "
+          "would never run a job, so assert(size > 0)");
 }
 
 Test(pool, has_as_many_threads_as_asked)
@@ -163,7 +165,8 @@ Test(pool, execute_does_not_wait_and_workers_are_not_more)
     int before = threads_created();
     for (int i = 0; i < 1000; i++) /* would hang here if execute waited */
         thread_pool_execute(pool, pass_gate, NULL);
-    check(7, wait_until(at_gate == 3), "%d jobs run on 3 workers", at_gate);
+    check(7, wait_until(at_gate == 3), "%d jobs run on 3 workers; 3 "
+          "should", at_gate);
     settle();
     open_gate = true;
     check(7, wait_until(runs == 1000), "Of 1000 jobs %d have run", runs);

@@ -128,3 +128,8 @@ Test(step03, a_thread_that_cannot_be_created)
     server_wait_descriptors(&server, descriptors);
     server_stop(&server);
 }
+
+Test(step03, threads_that_begin_late)
+{
+    check_late_threads(3);
+}

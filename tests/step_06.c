@@ -27,3 +27,8 @@ Test(step06, a_worker_that_cannot_be_created_is_reported)
 {
     check_failing_worker(6);
 }
+
+Test(step06, threads_that_begin_late)
+{
+    check_late_threads(6);
+}

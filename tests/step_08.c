@@ -189,3 +189,8 @@ Test(step08, a_worker_that_cannot_be_created_is_reported)
 {
     check_failing_worker(8);
 }
+
+Test(step08, threads_that_begin_late)
+{
+    check_late_threads(8);
+}

@@ -92,9 +92,9 @@ static void die(int number)
         ? "\nYour code hangs: a call does not return, or a thread never ends."
         : "\nYour code crashed: to see where, run it under a sanitizer "
           "(-fsanitize=address -g) or a debugger.";
-    if (write(STDERR_FILENO, what, strlen(what)) > 0
-        && write(STDERR_FILENO, last_words, strlen(last_words)) > 0)
-        (void)!write(STDERR_FILENO, "\n", 1);
+    if (write(STDERR_FILENO, what, strlen(what)) == -1
+        || write(STDERR_FILENO, last_words, strlen(last_words)) == -1)
+        _exit(1);
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -102,8 +102,8 @@ static void die(int number)
 void expecting(const char *what)
 {
     const int numbers[] = {SIGSEGV, SIGBUS, SIGABRT, SIGALRM};
-    snprintf(last_words, sizeof last_words, "%s%s", *what ? "\nExpected: " : "",
-             what);
+    snprintf(last_words, sizeof last_words, "%s%s\n",
+             *what ? "\nExpected: " : "", what);
     for (int i = 0; i < 4; i++)
         signal(numbers[i], die);
     alarm((unsigned)patience() + 15);
