@@ -49,6 +49,7 @@ int main(int argc, char **argv)
         ssize_t n;
         struct timeval patience = {5, 0};
         setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
         do {
             n = recv(client, buffer + used, sizeof buffer - 1 - used, 0);
             if (n > 0)
