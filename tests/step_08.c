@@ -2,9 +2,11 @@
 
 #include "harness.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -175,8 +177,13 @@ Test(step08, a_failed_accept_is_no_request)
     int first = client_connect(&server), second = client_connect(&server);
     for (double start = now(); now() < start + 1;)
         moment();
+    /* A program that needs more than a descriptor a client drops the first. */
+    char byte;
+    bool held = recv(first, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1
+                && errno == EAGAIN;
     char *output = server_output(&server);
-    check(8, server_alive(&server) && strstr(output, "Shutting down.") == NULL,
+    check(8, !held || (server_alive(&server)
+                       && strstr(output, "Shutting down.") == NULL),
           "accept() failed, for want of a descriptor, and the server counted it "
           "as one of its two connections. It said:\n%s", output);
     free(output);

@@ -12,6 +12,18 @@
 #include <stdbool.h>
 #include <time.h>
 
+/* The folder under test may well have functions of these names, too. */
+#define patience unit_patience
+#define settle unit_settle
+#define start unit_start
+#define expecting unit_expecting
+#define begin unit_begin
+#define quiet unit_quiet
+#define threads_created unit_threads_created
+#define dawdle unit_dawdle
+#define waits unit_waits
+#define wake_all_waiters unit_wake_all_waiters
+
 /* Criterion's own limit. The same for every suite: a mixture loses limits. */
 #define TIMEOUT 90
 
