@@ -1,0 +1,264 @@
+/* The connection on a pair of sockets, without a server around it. */
+
+#define _GNU_SOURCE /* memmem */
+#include "connection.h"
+#include "http.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROOT "assets" /* from the top folder, where the tests run */
+
+typedef struct {
+    Connection *connection;
+    int client;
+    Service service;
+    Page *site;
+    char *output; /* all that the client has received, and a NUL */
+    size_t size;
+} Talk;
+
+static Talk begin(void)
+{
+    int ends[2];
+    signal(SIGPIPE, SIG_IGN);
+    cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    Talk talk = {.connection = connection_new(ends[0]), .client = ends[1],
+                 .site = site_load(ROOT), .output = calloc(1, 1)};
+    talk.service = (Service){.site = talk.site, .date = "now", .quiet = true};
+    return talk;
+}
+
+/* Receives what has come. Returns whether there was anything. */
+static bool receive(Talk *talk)
+{
+    char part[4096];
+    ssize_t got = recv(talk->client, part, sizeof part, MSG_DONTWAIT);
+    if (got <= 0)
+        return false;
+    talk->output = realloc(talk->output, talk->size + (size_t)got + 1);
+    memcpy(talk->output + talk->size, part, (size_t)got);
+    talk->size += (size_t)got;
+    talk->output[talk->size] = '\0';
+    return true;
+}
+
+/* Sends bytes, and lets the connection do all that it can. */
+static void say(Talk *talk, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t sent = send(talk->client, bytes, size, MSG_DONTWAIT);
+        if (sent > 0) {
+            bytes += sent;
+            size -= (size_t)sent;
+        }
+        if (talk->connection->state != CONNECTION_CLOSED)
+            connection_advance(talk->connection, &talk->service);
+        if (!receive(talk) && sent <= 0)
+            return; /* it does not read any more */
+    }
+    for (int still = 0; still < 3; still++) {
+        if (talk->connection->state != CONNECTION_CLOSED)
+            connection_advance(talk->connection, &talk->service);
+        if (receive(talk))
+            still = 0;
+    }
+}
+
+static void end(Talk *talk)
+{
+    connection_destroy(talk->connection);
+    close(talk->client);
+    site_free(talk->site);
+    free(talk->output);
+}
+
+static int count(const Talk *talk, const char *part)
+{
+    int found = 0;
+    const char *at = talk->output, *stop = talk->output + talk->size;
+    while ((at = memmem(at, (size_t)(stop - at), part, strlen(part)))) {
+        at++;
+        found++;
+    }
+    return found;
+}
+
+#define H "Host: a\r\n"
+#define G "GET / HTTP/1.1\r\n" H "\r\n"
+static const struct {
+    const char *text;
+    size_t size;
+} streams[] = {
+#define STREAM(text) {text, sizeof text - 1}
+    STREAM(G),
+    STREAM(G G G),
+    STREAM(G "HEAD / HTTP/1.1\r\n" H "\r\n" G),
+    STREAM("GET /nope HTTP/1.1\r\n" H "\r\n" G),
+    STREAM("GET /%68ello.html?x HTTP/1.1\r\n" H "Connection: close\r\n\r\n" G),
+    STREAM("GET / HTTP/1.0\r\n\r\n" G),
+    STREAM("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n\r\n" G),
+    STREAM("GET /sleep HTTP/1.1\r\n" H "\r\n" G),
+    STREAM(G "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello" G),
+    STREAM(G "GET / HTTP/1.1\r\n\r\n" G),
+    STREAM(G "nonsense\r\n" G),
+    STREAM(G "BREW / HTTP/1.1\r\n" H "\r\n" G),
+    STREAM("GET / HTTP/1.1\nHost: a\n\n\nGET / HTTP/1.1\nHost:a\n\n"),
+    STREAM("GET / HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc" G),
+    STREAM("\0\0\r\n" G),
+    STREAM("GET / HTTP/2.0\r\n\r\n" G),
+};
+enum { STREAMS = sizeof streams / sizeof *streams };
+
+/* The answers do not depend on how the bytes came. */
+Test(connection, every_split_in_two)
+{
+    for (size_t i = 0; i < STREAMS; i++) {
+        Talk whole = begin();
+        say(&whole, streams[i].text, streams[i].size);
+        cr_assert(whole.size > 0);
+        for (size_t split = 1; split < streams[i].size; split++) {
+            Talk talk = begin();
+            say(&talk, streams[i].text, split);
+            say(&talk, streams[i].text + split, streams[i].size - split);
+            cr_expect(eq(str, talk.output, whole.output),
+                      "stream %zu, split after %zu", i, split);
+            end(&talk);
+        }
+        end(&whole);
+    }
+}
+
+Test(connection, a_byte_at_a_time)
+{
+    for (size_t i = 0; i < STREAMS; i++) {
+        Talk whole = begin(), talk = begin();
+        say(&whole, streams[i].text, streams[i].size);
+        for (size_t at = 0; at < streams[i].size; at++)
+            say(&talk, streams[i].text + at, 1);
+        cr_expect(eq(str, talk.output, whole.output), "stream %zu", i);
+        end(&talk);
+        end(&whole);
+    }
+}
+
+Test(connection, pipelined_requests_are_answered_in_order)
+{
+    Talk talk = begin();
+    const char *text = "GET /1 HTTP/1.1\r\n" H "\r\n" G "GET /sleep HTTP/1.1"
+                       "\r\n" H "\r\n" "HEAD / HTTP/1.1\r\n" H "\r\n" G;
+    say(&talk, text, strlen(text));
+    cr_expect(eq(int, count(&talk, "HTTP/1.1 "), 5));
+    cr_expect(eq(int, count(&talk, "HTTP/1.1 404 Not Found\r\n"), 1));
+    cr_expect(eq(int, count(&talk, "<h1>Hello!</h1>"), 3));
+    cr_expect(strncmp(talk.output, "HTTP/1.1 404", 12) == 0);
+    cr_expect(eq(int, talk.connection->state, CONNECTION_IDLE));
+    cr_expect(talk.connection->exchange == NULL); /* idle means small */
+    end(&talk);
+}
+
+/* 8 KiB of requests at once, and so often that no buffer takes the answers. */
+Test(connection, answers_that_the_client_does_not_take)
+{
+    Talk talk = begin();
+    int small = 1;
+    setsockopt(talk.connection->socket, SOL_SOCKET, SO_SNDBUF, &small,
+               sizeof small);
+    setsockopt(talk.client, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    int asked = 0, blocked = 0;
+    for (int i = 0; i < 2000; i++) {
+        if (send(talk.client, G, strlen(G), MSG_DONTWAIT) == (ssize_t)strlen(G))
+            asked++;
+        connection_advance(talk.connection, &talk.service);
+        blocked += talk.connection->state == CONNECTION_WRITE;
+        if (i % 7 == 0)
+            receive(&talk);
+    }
+    cr_assert(gt(int, blocked, 0));
+    say(&talk, "", 0);
+    cr_expect(eq(int, count(&talk, "HTTP/1.1 200 OK\r\n"), asked));
+    cr_expect(eq(int, count(&talk, "</html>\n"), asked));
+    cr_expect(eq(int, talk.connection->state, CONNECTION_IDLE));
+    end(&talk);
+}
+
+Test(connection, an_end_without_a_request)
+{
+    Talk talk = begin();
+    shutdown(talk.client, SHUT_WR);
+    connection_advance(talk.connection, &talk.service);
+    cr_expect(eq(int, talk.connection->state, CONNECTION_CLOSED));
+    end(&talk);
+}
+
+Test(connection, half_a_request_and_the_end)
+{
+    Talk talk = begin();
+    say(&talk, "GET / HT", 8);
+    cr_expect(eq(int, talk.connection->state, CONNECTION_HEAD));
+    shutdown(talk.client, SHUT_WR);
+    connection_advance(talk.connection, &talk.service);
+    cr_expect(eq(int, talk.connection->state, CONNECTION_CLOSED));
+    cr_expect(eq(sz, talk.size, 0));
+    end(&talk);
+}
+
+/* nc does this: the request, the end of what it says, and then it listens. */
+Test(connection, a_request_and_the_end)
+{
+    Talk talk = begin();
+    send(talk.client, G, strlen(G), 0);
+    shutdown(talk.client, SHUT_WR);
+    say(&talk, "", 0);
+    cr_expect(eq(int, count(&talk, "</html>"), 1));
+    cr_expect(eq(int, talk.connection->state, CONNECTION_CLOSED));
+    end(&talk);
+}
+
+/* The last answer is followed by the end of what we say, then by patience. */
+Test(connection, an_end_in_stages)
+{
+    Talk talk = begin();
+    say(&talk, "nonsense\r\n", 10);
+    cr_expect(eq(int, count(&talk, "HTTP/1.1 400 Bad Request\r\n"), 1));
+    cr_expect(eq(int, count(&talk, "\r\nConnection: close\r\n"), 1));
+    char byte;
+    cr_expect(recv(talk.client, &byte, 1, MSG_DONTWAIT) == 0); /* the end */
+    cr_expect(eq(int, talk.connection->state, CONNECTION_DRAIN));
+    for (int i = 0; i < 100; i++)
+        say(&talk, G G G, 3 * strlen(G)); /* it is read, and thrown away */
+    cr_expect(eq(int, talk.connection->state, CONNECTION_DRAIN));
+    cr_expect(eq(int, count(&talk, "HTTP/1.1 "), 1));
+    shutdown(talk.client, SHUT_WR);
+    connection_advance(talk.connection, &talk.service);
+    cr_expect(eq(int, talk.connection->state, CONNECTION_CLOSED));
+    end(&talk);
+}
+
+Test(connection, refused)
+{
+    Talk talk = begin();
+    say(&talk, "GET / HT", 8);
+    connection_refuse(talk.connection, &talk.service, 408);
+    receive(&talk);
+    cr_expect(eq(int, count(&talk, "HTTP/1.1 408 Request Timeout\r\n"), 1));
+    cr_expect(eq(int, talk.connection->state, CONNECTION_DRAIN));
+    end(&talk);
+}
+
+Test(connection, the_last_answer_of_a_server_that_stops)
+{
+    Talk talk = begin();
+    talk.service.stopping = true;
+    say(&talk, G G, 2 * strlen(G));
+    cr_expect(eq(int, count(&talk, "HTTP/1.1 200 OK\r\n"), 1));
+    cr_expect(eq(int, count(&talk, "\r\nConnection: close\r\n"), 1));
+    cr_expect(eq(int, talk.connection->state, CONNECTION_DRAIN));
+    end(&talk);
+}
