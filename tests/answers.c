@@ -85,7 +85,7 @@ Test(answers, any_page_is_sent_whole)
     if (step() != 8)
         server_stop(&server);
     else
-        server_wait(&server);
+        server_wait_clean(&server);
 
     unlink(strcat(strcpy(page, folder), "/hello.html"));
     unlink(strcat(strcpy(page, folder), "/404.html"));
@@ -133,7 +133,7 @@ Test(answers, a_slow_client_is_waited_for)
           answer.at - start);
     free(answer.data);
     if (step() == 8)
-        server_wait(&server);
+        server_wait_clean(&server);
     else
         server_stop(&server);
 }
@@ -160,7 +160,7 @@ Test(answers, requests_leave_no_memory_behind)
         free(answer.data);
     }
     if (step() == 8) {
-        server_wait(&server);
+        server_wait_clean(&server);
     } else {
         long growth = server_memory(&server) - before;
         check(1, growth < 400 * 1024L,

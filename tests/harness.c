@@ -221,6 +221,18 @@ int server_wait(Server *server)
     return server->status;
 }
 
+void server_wait_clean(Server *server)
+{
+    int status = server_wait(server);
+    char *errors = server_errors(server);
+    check(8, WIFEXITED(status) && WEXITSTATUS(status) == 0,
+          "After two connections the server should exit with status 0; it "
+          "ended with %s %d. On stderr:\n%s",
+          WIFEXITED(status) ? "status" : "signal",
+          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), errors);
+    free(errors);
+}
+
 void server_stop(Server *server)
 {
     bool alive = server_alive(server);
@@ -662,7 +674,7 @@ void check_late_threads(int from)
         free(received[i].data);
     }
     if (step() == 8) {
-        server_wait(&server);
+        server_wait_clean(&server);
         return;
     }
     server_wait_threads(&server, from, step() >= 6 ? 5 : 1);
@@ -689,7 +701,7 @@ void check_no_mixing(int from)
           "answer was `%.22s`: do the threads share a buffer with each other?",
           answer.data);
     if (from == 8)
-        server_wait(&server);
+        server_wait_clean(&server);
     else
         server_stop(&server);
 }
@@ -708,7 +720,11 @@ void check_silence(int from)
         client_ask(clients[i], "GET / HTTP/1.1");
     }
     clients_receive(20, clients, answers, SILENCE);
-    int accepted = server_descriptors(&server) - descriptors;
+    double deadline = now() + PATIENCE;
+    int accepted = 0;
+    while ((accepted = server_descriptors(&server) - descriptors) < 20
+           && now() < deadline)
+        moment();
     for (int i = 0; i < 20; i++) {
         check(from, answers[i].timed_out && answers[i].length == 0,
               "In this step a connection is accepted and nothing more happens; "

@@ -73,6 +73,9 @@ Server server_start(Options options);
 /* Waits until the program ends by itself and returns its exit status. */
 int server_wait(Server *server);
 
+/* Waits until step 08's program ends by itself, which must be with status 0. */
+void server_wait_clean(Server *server);
+
 /*
  * Ends a program that must still be running, and fails the test if it is not,
  * or if a sanitizer complained.

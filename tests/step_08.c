@@ -12,19 +12,6 @@
 
 TestSuite(step08, .timeout = TIMEOUT);
 
-/* Waits for the server's end and checks that all went well. */
-static void check_clean_exit(Server *server)
-{
-    int status = server_wait(server);
-    char *errors = server_errors(server);
-    check(8, WIFEXITED(status) && WEXITSTATUS(status) == 0,
-          "After two connections the server should exit with status 0; it "
-          "ended with %s %d. On stderr:\n%s",
-          WIFEXITED(status) ? "status" : "signal",
-          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), errors);
-    free(errors);
-}
-
 /* Checks the two answers, which must both be whole. */
 static void check_two(const char *first, const char *second)
 {
@@ -41,7 +28,7 @@ static void check_two(const char *first, const char *second)
     for (int i = 0; i < 2; i++)
         check_answer(8, &answers[i], requests[i], "HTTP/1.1 200 OK",
                      "hello.html");
-    check_clean_exit(&server);
+    server_wait_clean(&server);
     check(8, client_try_connect(&server) == -1,
           "After its end the server should accept nothing");
 }
@@ -93,7 +80,7 @@ Test(step08, a_third_connection_is_refused)
           && refused < answers[1].begun,
           "A third connection should be refused while the first two are still "
           "being answered: the listener is closed before the pool is destroyed");
-    check_clean_exit(&server);
+    server_wait_clean(&server);
 }
 
 /* The number of the line that is this text, from 1; 0 if there is none. */
@@ -113,7 +100,7 @@ Test(step08, it_says_what_it_does)
     Server server = server_start((Options){0});
     check_hello(&server, 8);
     check_hello(&server, 8);
-    check_clean_exit(&server);
+    server_wait_clean(&server);
 
     char *output = server_output(&server);
     int down = line_number(output, "Shutting down.\n"), before = 0;
@@ -149,14 +136,14 @@ Test(step08, it_waits_for_its_requests_alone)
           "one");
     check_idle(8, &server);
     check_hello(&server, 8);
-    check_clean_exit(&server);
+    server_wait_clean(&server);
 }
 
 Test(step08, two_silent_clients_delay_it_and_no_longer)
 {
     Server server = server_start((Options){0});
     int first = client_connect(&server), second = client_connect(&server);
-    check_clean_exit(&server);
+    server_wait_clean(&server);
     close(first);
     close(second);
 }
@@ -189,7 +176,7 @@ Test(step08, a_failed_accept_is_no_request)
     free(output);
     close(first);
     close(second);
-    check_clean_exit(&server);
+    server_wait_clean(&server);
 }
 
 Test(step08, a_worker_that_cannot_be_created_is_reported)

@@ -19,7 +19,7 @@ struct ThreadPool {
     JobQueue *queue;
 };
 
-/* Runs in each worker's thread. Waits for a job that never comes yet. */
+/* Runs in each worker's thread. Waits for a job; none comes yet. */
 static void *worker_run(void *arg)
 {
     Worker *worker = arg;

@@ -37,7 +37,7 @@ static int listen_on(in_port_t port)
     struct sockaddr_in address = {
         .sin_family = AF_INET,
         .sin_port = htons(port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        .sin_addr.s_addr = inet_addr("127.0.0.1"),
     };
     socklen_t size = sizeof address;
     int yes = 1; /* a restart need not wait until old connections expire */
@@ -55,7 +55,7 @@ static int listen_on(in_port_t port)
     return listener;
 }
 
-/* Returns a file's text, which the caller frees, or NULL. */
+/* Returns a file's text, up to any NUL, which the caller frees, or NULL. */
 static char *read_file(const char *filename)
 {
     FILE *file = fopen(filename, "r");
@@ -63,7 +63,7 @@ static char *read_file(const char *filename)
         return NULL;
     struct stat info;
     char *text = NULL;
-    if (fstat(fileno(file), &info) == 0)
+    if (fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode))
         text = malloc((size_t)info.st_size + 1);
     if (text != NULL)
         text[fread(text, 1, (size_t)info.st_size, file)] = '\0';

@@ -30,7 +30,7 @@ int main(int argc, char *argv[])
     struct sockaddr_in address = {0};
     address.sin_family = AF_INET;
     address.sin_port = htons((uint16_t)port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = inet_addr("127.0.0.1");
     socklen_t size = sizeof address;
     int server = socket(PF_INET, SOCK_STREAM, 0);
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));

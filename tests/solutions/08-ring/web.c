@@ -114,7 +114,7 @@ static int listen_on(const char *port)
     struct sockaddr_in address = {
         .sin_family = AF_INET,
         .sin_port = htons((uint16_t)number),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        .sin_addr.s_addr = inet_addr("127.0.0.1"),
     };
     socklen_t size = sizeof address;
     int yes = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
