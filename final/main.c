@@ -107,14 +107,14 @@ int main(int argc, char *argv[])
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN); /* who reads the log may leave */
 
-    Page *site = site_load(root);
-    int listener = listen_on(&port);
     ThreadPool *pool;
     int error = thread_pool_build(&pool, (size_t)threads, QUEUE_CAPACITY);
     if (error != 0) {
         fprintf(stderr, "%d threads: %s\n", threads, strerror(error));
         return EXIT_FAILURE;
     }
+    Page *site = site_load(root);
+    int listener = listen_on(&port);
     server = server_new(listener, site, pool, quiet);
     struct sigaction action = {.sa_handler = handle_signal};
     sigaction(SIGINT, &action, NULL); /* this thread's: workers block them */
