@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 runs=${RUNS:-5}
 seconds=${SECONDS_OF_WRK:-2}
 port=${PORT:-7979}
-out=$PWD/build/bench
+top=$PWD
+out=$top/build/bench
 mkdir -p "$out"
 for tool in wrk nginx; do
     command -v $tool > /dev/null || { echo "There is no $tool: make setup" >&2; exit 2; }
@@ -37,7 +38,7 @@ http {
     scgi_temp_path $out;
     keepalive_timeout $keep;
     keepalive_requests 100000000;
-    server { listen 127.0.0.1:$port backlog=4096; root $PWD/assets; index hello.html; }
+    server { listen 127.0.0.1:$port backlog=4096; root $top/assets; index hello.html; }
 }
 END
 done
@@ -46,11 +47,11 @@ rm -f "$out"/server-*.tsv
 # The command that starts a server.
 command_of() {
     case $1 in
-    final) echo "$PWD/final/server --quiet --port $port --root $PWD/assets" ;;
-    step07) echo "$PWD/steps/07-execute/server $port" ;;
+    final) echo "$top/final/server --quiet --port $port --root $top/assets" ;;
+    step07) echo "$top/steps/07-execute/server $port" ;;
     nginx0) echo "nginx -c $out/nginx-0.conf" ;;
     nginx) echo "nginx -c $out/nginx-60.conf" ;;
-    mhd) echo "$out/server_mhd $port $PWD/assets/hello.html" ;;
+    mhd) echo "$out/server_mhd $port $top/assets/hello.html" ;;
     esac
 }
 # Runs our client against a server; its figures become a line of raw data.
