@@ -14,7 +14,11 @@ static enum MHD_Result answer(void *user, struct MHD_Connection *connection,
                               const char *version, const char *data,
                               size_t *data_size, void **state)
 {
-    (void)method, (void)version, (void)data, (void)data_size, (void)state;
+    (void)method, (void)version, (void)data, (void)data_size;
+    if (*state == NULL) { /* an answer at the first call ends keep-alive */
+        *state = user;
+        return MHD_YES;
+    }
     return MHD_queue_response(connection,
                               strcmp(url, "/") == 0 ? MHD_HTTP_OK
                                                     : MHD_HTTP_NOT_FOUND,

@@ -629,6 +629,24 @@ Test(server, a_silent_crowd_with_256_descriptors)
     finish(&server);
 }
 
+/* The connection that has been idle longest ends before its time. */
+Test(server, an_idle_connection_makes_room)
+{
+    Server server = start_with("--quiet", (Options){.descriptors = 16});
+    Client clients[16];
+    double begun = now();
+    for (int i = 0; i < 16; i++) {
+        clients[i] = client(&server);
+        say(&clients[i], GET);
+        cr_assert(eq(int, reply(&clients[i]).status, 200), "client %d", i);
+    }
+    cr_expect(lt(dbl, now() - begun, timeouts[IDLE] - 1));
+    closed_after(&clients[0]);
+    for (int i = 0; i < 16; i++)
+        leave(&clients[i]);
+    finish(&server);
+}
+
 /* All descriptors are taken by clients who cannot be sent away. */
 Test(server, out_of_descriptors_without_spinning)
 {
