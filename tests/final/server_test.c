@@ -794,6 +794,72 @@ Test(server, hostile_asks_and_never_reads)
     hostile(asks_and_never_reads);
 }
 
+static int compare(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* Asks honestly for that long. Returns how long 99 % took at most. */
+static double honest_p99(const Server *server, double seconds,
+                         void (*meanwhile)(const Server *))
+{
+    enum { MOST = 100000 };
+    static double took[MOST];
+    size_t count = 0;
+    for (double begun = now(); now() < begun + seconds && count < MOST;) {
+        double asked = now();
+        check_pages(server); /* not one is lost */
+        took[count++] = now() - asked;
+        meanwhile(server);
+    }
+    qsort(took, count, sizeof *took, compare);
+    return took[count * 99 / 100];
+}
+
+static void wait_a_moment(const Server *server)
+{
+    (void)server;
+    moment();
+}
+
+/* Each time another of 10 clients of each of 8 kinds misbehaves. */
+static void misbehave(const Server *server)
+{
+    static void (*const kinds[])(Client *) = {
+        nothing_and_open, half_a_line,     a_byte_at_a_time, an_endless_line,
+        endless_headers,  bytes_above_127, nuls,             asks_and_never_reads};
+    enum { BAD = 80 };
+    static Client bad[BAD];
+    static int next;
+    Client *one = &bad[next % BAD];
+    if (one->data != NULL && next / BAD % 4 == 0) { /* in time, a new one */
+        if (next % 3 == 0)
+            client_reset(one->socket);
+        else
+            close(one->socket);
+        free(one->data);
+        one->data = NULL;
+    }
+    if (one->data == NULL)
+        *one = client(server);
+    kinds[next % 8](one);
+    next++;
+}
+
+Test(server, hostile_clients_of_all_kinds_at_once)
+{
+    const char *setting = getenv("HOSTILE_SECONDS");
+    double seconds = setting != NULL ? atof(setting) : 8;
+    Server server = start();
+    double before = honest_p99(&server, 1, wait_a_moment);
+    double during = honest_p99(&server, seconds, misbehave);
+    printf("99 %% of the requests took %.1f ms at most, %.1f ms among 80 "
+           "hostile clients\n", before * 1e3, during * 1e3);
+    cr_expect(lt(dbl, during, 10 * before + 0.1));
+    finish(&server);
+}
+
 /* Those that need a new connection each time. */
 static void come_and_go(const Server *server, const char *text, bool reset)
 {
