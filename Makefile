@@ -54,6 +54,9 @@ test-tutorial:
 test-final:
 	@$(MAKE) --no-print-directory -C tests/final test
 
+test-solutions:
+	@tests/solutions/run
+
 test-teeth:
 	@tests/teeth
 	@$(MAKE) --no-print-directory -C tests/tutorial teeth
@@ -65,7 +68,7 @@ test-browser:
 	@tests/browser
 
 test-%:
-	@tests/run $* '$(or $(own),$(call step,$*))'
+	@tests/run $* '$(own)'
 
 sanitize lint:
 	@tests/$@
@@ -75,10 +78,14 @@ bench:
 
 #: Keep
 #:   make setup               install what the tests need
+#:   make setup-bench         install what make bench compares with
 #:   make format              lay out the C code
 #:   make clean               remove what was built
 setup:
 	@tests/setup
+
+setup-bench:
+	@tests/setup bench
 
 format:
 	clang-format -i $$(git ls-files '*.[ch]')
@@ -87,5 +94,5 @@ clean:
 	rm -rf build steps/*/server
 	$(MAKE) -C final clean
 
-.PHONY: help run build timeline listing figures test test-tutorial test-final \
-    test-teeth test-repeat test-browser sanitize lint bench setup format clean
+.PHONY: help run build timeline listing figures test test-tutorial test-final test-solutions \
+    test-teeth test-repeat test-browser sanitize lint bench setup setup-bench format clean

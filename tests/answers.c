@@ -55,8 +55,10 @@ Test(answers, all_else_is_not_found)
         "GET / HTTP/1.11",     "GET  / HTTP/1.1",          "GET / HTTP/1.1 ",
         " GET / HTTP/1.1",     "GET /",                    "GET",
         "",                    "GET /../../etc/passwd HTTP/1.1",
+        "GET /sleep HTTP/1.1", /* from step 02 it sleeps */
     };
-    check_requests(sizeof requests / sizeof *requests, requests, NOT_FOUND,
+    size_t count = sizeof requests / sizeof *requests;
+    check_requests(step() == 1 ? count : count - 1, requests, NOT_FOUND,
                    "404.html");
 }
 
@@ -105,4 +107,95 @@ Test(answers, byte_by_byte)
                  "hello.html");
     free(answer.data);
     server_stop(&server);
+}
+
+/* A client may think for a while, but not for ever. */
+Test(answers, a_slow_client_is_waited_for)
+{
+    Server server = server_start((Options){0});
+    int slow = client_connect(&server);
+    client_send(slow, "GET / HT", 8);
+    for (double start = now(); now() < start + 3;)
+        moment();
+    client_send(slow, "TP/1.1\r\n\r\n", 10);
+    Answer answer = client_receive(slow, PATIENCE);
+    check_answer(1, &answer, "GET / HTTP/1.1 (with a pause of 3 s in it)", OK,
+                 "hello.html");
+    free(answer.data);
+
+    int silent = client_connect(&server);
+    double start = now();
+    answer = client_receive(silent, PATIENCE);
+    check(1, !answer.timed_out && answer.at - start > 4.5
+          && answer.at - start < 9,
+          "A client that says nothing should be given up after 5 s; it was "
+          "%s after %.1f s", answer.timed_out ? "still connected" : "cut off",
+          answer.at - start);
+    free(answer.data);
+    if (step() == 8)
+        server_wait(&server);
+    else
+        server_stop(&server);
+}
+
+/* What a request needs is given back: 300 times 2 MB would be seen. */
+Test(answers, requests_leave_no_memory_behind)
+{
+    char *folder = folder_new(), path[64];
+    size_t length = 2000000;
+    char *page = malloc(length);
+    memset(page, 'x', length);
+    file_write(folder, "hello.html", page, length);
+    file_write(folder, "404.html", "gone\n", 5);
+
+    /* Step 08 ends after two; its leaks are AddressSanitizer's to find. */
+    Server server = server_start((Options){.folder = folder});
+    long before = 0;
+    int requests = step() == 8 ? 2 : 330;
+    for (int i = 0; i < requests; i++) {
+        if (i == 30)
+            before = server_memory(&server);
+        Answer answer = client_get(&server, "GET / HTTP/1.1");
+        check(1, answer.complete, "`/` was not answered in full");
+        free(answer.data);
+    }
+    if (step() == 8) {
+        server_wait(&server);
+    } else {
+        long growth = server_memory(&server) - before;
+        check(1, growth < 400 * 1024L,
+              "300 requests for a page of 2 MB made the server grow by %ld MB: "
+              "does each request free what it has allocated?", growth / 1024);
+        server_stop(&server);
+    }
+
+    snprintf(path, sizeof path, "%s/hello.html", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/404.html", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+/* Where a buffer of 8 KiB ends: nothing may be written behind it. */
+Test(answers, a_line_as_long_as_the_buffer)
+{
+    Server server;
+    for (int length = 8189; length <= 8194; length++) {
+        char line[9000];
+        memset(line, 'a', sizeof line);
+        memcpy(line, "GET /", 5);
+        memcpy(line + length - 11, " HTTP/1.1\r\n", 11);
+        if (length == 8189 || step() == 8)
+            server = server_start((Options){0});
+        int client = client_connect(&server);
+        client_send(client, line, (size_t)length);
+        Answer answer = client_receive(client, PATIENCE);
+        check(1, answer.length == 0
+              || strncmp(answer.data, NOT_FOUND, strlen(NOT_FOUND)) == 0,
+              "A request line of %d bytes should be answered with `%s`, or not "
+              "at all; got `%.30s`", length, NOT_FOUND, answer.data);
+        free(answer.data);
+        if (length == 8194 || step() == 8)
+            server_stop(&server);
+    }
 }

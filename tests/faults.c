@@ -1,22 +1,84 @@
 /*
- * Linked to the program under test with --wrap=pthread_create: the call whose
- * number, from 1, is in FAIL_PTHREAD_CREATE fails as if there were too many
- * threads. All others go through.
+ * Linked to the program under test with --wrap for the functions below, so that
+ * the tests can bring about what seldom happens by itself:
+ *     FAIL_PTHREAD_CREATE=N   its pthread_create number N, from 1, fails as if
+ *                             there were too many threads
+ *     SLOW_START=1            its listen and pthread_create take 0.2 s longer
+ *     LATE_THREADS=1          its threads begin 0.3 s after their creation
+ * A close of a descriptor that is not open ends the program: with more than one
+ * thread that may be somebody else's by then.
  */
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *arg);
+int __real_listen(int listener, int backlog);
+int __wrap_listen(int listener, int backlog);
+int __real_close(int descriptor);
+int __wrap_close(int descriptor);
+
+static int is_set(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0';
+}
+
+static void wait_if(const char *name, long milliseconds)
+{
+    if (is_set(name))
+        nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
+}
+
+typedef struct {
+    void *(*start)(void *);
+    void *arg;
+} Beginning;
+
+static void *begin_late(void *arg)
+{
+    Beginning beginning = *(Beginning *)arg;
+    free(arg);
+    wait_if("LATE_THREADS", 300);
+    return beginning.start(beginning.arg);
+}
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *arg)
 {
     static int calls; /* only the main thread creates threads here */
     const char *failing = getenv("FAIL_PTHREAD_CREATE");
+    wait_if("SLOW_START", 200);
     if (failing != NULL && atoi(failing) == ++calls)
         return EAGAIN;
+    Beginning *beginning = is_set("LATE_THREADS") ? malloc(sizeof *beginning)
+                                                  : NULL;
+    if (beginning != NULL) {
+        *beginning = (Beginning){start, arg};
+        return __real_pthread_create(thread, attributes, begin_late, beginning);
+    }
     return __real_pthread_create(thread, attributes, start, arg);
+}
+
+int __wrap_listen(int listener, int backlog)
+{
+    wait_if("SLOW_START", 200);
+    return __real_listen(listener, backlog);
+}
+
+int __wrap_close(int descriptor)
+{
+    int result = __real_close(descriptor);
+    if (result == -1 && errno == EBADF && descriptor >= 0) {
+        fprintf(stderr, "close(%d): it is not open. Is it closed twice?\n",
+                descriptor);
+        abort();
+    }
+    return result;
 }

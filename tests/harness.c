@@ -48,6 +48,12 @@ int step(void)
     return atoi(setting("STEP"));
 }
 
+double patience(void)
+{
+    const char *seconds = getenv("PATIENCE");
+    return seconds != NULL ? atof(seconds) : 25;
+}
+
 void complain(int from, const char *file, int line, const char *format, ...)
 {
     char text[2048];
@@ -98,6 +104,17 @@ static char *read_all(int file)
     return text;
 }
 
+/* Returns the port that a line names, the line being what it should be. */
+static int parse_port(const char *line)
+{
+    char *end;
+    long port = strtol(strrchr(line, ':') + 1, &end, 10);
+    check(1, *end == '\0' && port > 0 && port <= 65535,
+          "Expected `Listening on http://127.0.0.1:PORT`, and nothing more on "
+          "the line; got `%s`", line);
+    return (int)port;
+}
+
 Server server_start(Options options)
 {
     const char *program = setting("SERVER");
@@ -115,6 +132,8 @@ Server server_start(Options options)
     if (options.failing_thread > 0)
         snprintf(failing, sizeof failing, "%d", options.failing_thread);
     setenv("FAIL_PTHREAD_CREATE", failing, 1);
+    setenv("LATE_THREADS", options.late_threads ? "1" : "", 1);
+    setenv("SLOW_START", options.slow_start ? "1" : "", 1);
 
     pid_t parent = getpid();
     server.pid = fork();
@@ -134,13 +153,14 @@ Server server_start(Options options)
     }
     cr_assert(server.pid > 0, "fork: %s", strerror(errno));
 
-    double deadline = now() + PATIENCE;
+    server.started = now();
+    double deadline = server.started + PATIENCE;
     while (server.port == 0 && server_alive(&server) && now() < deadline) {
         char *output = read_all(server.out);
         char *line = strstr(output, "Listening on http://127.0.0.1:");
         if (line != NULL && (line == output || line[-1] == '\n')
             && strchr(line, '\n') != NULL)
-            server.port = atoi(strrchr(strtok(line, "\n"), ':') + 1);
+            server.port = parse_port(strtok(line, "\n"));
         free(output);
         moment();
     }
@@ -148,7 +168,7 @@ Server server_start(Options options)
         complain(1, __FILE__, __LINE__,
                  "The server %s without the line `Listening on "
                  "http://127.0.0.1:PORT` on stdout. It said:\n%s%s",
-                 server.ended ? "ended" : "went on for 25 s",
+                 server.ended ? "ended" : "went on for a while",
                  server_output(&server), server_errors(&server));
     return server;
 }
@@ -159,6 +179,20 @@ bool server_alive(Server *server)
         && waitpid(server->pid, &server->status, WNOHANG) == server->pid)
         server->ended = true;
     return !server->ended;
+}
+
+void check_alive(const Server *server)
+{
+    siginfo_t end = {0};
+    if (waitid(P_PID, (id_t)server->pid, &end, WEXITED | WNOHANG | WNOWAIT)
+        != 0 || end.si_pid == 0)
+        return;
+    complain(step(), __FILE__, __LINE__,
+             "The server has ended (%s %d); %s. It said:\n%s",
+             end.si_code == CLD_EXITED ? "status" : "signal", end.si_status,
+             step() == 8 ? "it should, but only after two connections"
+                         : "nothing a client does may end it",
+             server_errors(server));
 }
 
 /* Fails the test if the server ran under a sanitizer that has found a fault. */
@@ -298,6 +332,60 @@ long server_memory(const Server *server)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* Returns a number in a process' or thread's status, or a first character. */
+static long read_status(const char *folder, const char *name, char *character)
+{
+    char path[420], line[256];
+    long number = 0;
+    snprintf(path, sizeof path, "%s/status", folder);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0) {
+            number = strtol(line + strlen(name), NULL, 10);
+            if (character != NULL)
+                *character = line[strlen(name)];
+        }
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
+long server_peak(const Server *server)
+{
+    char folder[64];
+    snprintf(folder, sizeof folder, "/proc/%d", (int)server->pid);
+    return read_status(folder, "VmHWM:", NULL);
+}
+
+/* Counts its threads that run, and how often they have gone to sleep so far. */
+static void look_at_threads(const Server *server, int *running, long *sleeps)
+{
+    char tasks[64], folder[400];
+    *running = 0;
+    *sleeps = 0;
+    snprintf(tasks, sizeof tasks, "/proc/%d/task", (int)server->pid);
+    DIR *list = opendir(tasks);
+    cr_assert(list != NULL, "%s: %s", tasks, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
+        snprintf(folder, sizeof folder, "%s/%s", tasks, entry->d_name);
+        if (entry->d_name[0] == '.')
+            continue;
+        *sleeps += read_status(folder, "voluntary_ctxt_switches:", NULL);
+        char state = ' ';
+        read_status(folder, "State:\t", &state);
+        *running += state == 'R';
+    }
+    closedir(list);
+}
+
+bool server_running(const Server *server)
+{
+    int running;
+    long sleeps;
+    look_at_threads(server, &running, &sleeps);
+    return running > 0;
+}
+
 void server_wait_threads(const Server *server, int from, int threads)
 {
     double deadline = now() + PATIENCE;
@@ -340,11 +428,22 @@ int client_try_connect(const Server *server)
     return -1;
 }
 
+void check_soon_alive(const Server *server)
+{
+    for (double start = now(); now() < start + 0.2;) {
+        check_alive(server);
+        moment();
+    }
+}
+
 int client_connect(const Server *server)
 {
     int client = client_try_connect(server);
+    int error = errno;
+    if (client == -1)
+        check_soon_alive(server);
     check(1, client != -1, "The server does not accept a connection: %s",
-          strerror(errno));
+          strerror(error));
     return client;
 }
 
@@ -406,6 +505,8 @@ void clients_receive(size_t count, const int clients[], Answer answers[],
             ssize_t n = recv(clients[i], block, sizeof block, 0);
             if (n > 0) {
                 size_t length = answer->length + (size_t)n;
+                if (answer->length == 0)
+                    answer->begun = now();
                 answer->data = realloc(answer->data, length + 1);
                 memcpy(answer->data + answer->length, block, (size_t)n);
                 answer->length = length;
@@ -444,7 +545,10 @@ Answer client_get(const Server *server, const char *request_line)
 {
     int client = client_connect(server);
     client_ask(client, request_line);
-    return client_receive(client, PATIENCE);
+    Answer answer = client_receive(client, PATIENCE);
+    if (answer.length == 0)
+        check_soon_alive(server);
+    return answer;
 }
 
 void client_reset(int client)
@@ -463,7 +567,9 @@ void check_answer(int from, const Answer *answer, const char *request,
     if (strchr(page, '\n'))
         page_length = strlen(page);
 
-    check(from, answer->length > 0, "`%s` got no answer: %s", request,
+    /* From step 07 on it is the pool that answers. */
+    check(step() >= 7 ? 7 : from, answer->length > 0,
+          "`%s` got no answer: %s", request,
           answer->timed_out ? "the server says nothing"
           : answer->reset   ? "the connection was reset"
                             : "the connection was closed");
@@ -503,12 +609,98 @@ void check_hello(const Server *server, int from)
     free(answer.data);
 }
 
+void check_idle(int from, const Server *server)
+{
+    while (now() < server->started + 0.5) /* it may still be starting */
+        moment();
+    double cpu = server_cpu(server), start = now();
+    long before, sleeps;
+    int threads = server_threads(server), running, looks = 0, busy = 0;
+    look_at_threads(server, &running, &before);
+    while (now() < start + 2) {
+        check(from, server_threads(server) == threads,
+              "The idle server had %d threads, and now has %d", threads,
+              server_threads(server));
+        looks++;
+        busy += server_running(server);
+        moment();
+    }
+    /* On a busy machine even who never sleeps gets little of a CPU. */
+    double share = (server_cpu(server) - cpu) / (now() - start);
+    if (busy > looks / 2)
+        share = (double)busy / looks;
+    look_at_threads(server, &running, &sleeps);
+    sleeps -= before;
+    check(from, share < 0.1,
+          "The idle server uses %.0f %% of a CPU: who has nothing to do should "
+          "wait, in accept() or at a condition variable", 100 * share);
+    check(from, sleeps < 8 || getenv("EXTRA_THREAD") != NULL,
+          "In 2 s the idle server woke up %ld times to look whether there is "
+          "anything to do: it should wait until it is woken", sleeps);
+}
+
+void check_late_threads(int from)
+{
+    Server server = server_start((Options){.late_threads = true});
+    bool answers = step() < 4 || step() > 6;
+    int clients[2];
+    Answer received[2];
+    for (int i = 0; i < 2; i++) { /* both before the first thread begins */
+        clients[i] = client_connect(&server);
+        client_ask(clients[i], "GET / HTTP/1.1");
+    }
+    clients_receive(2, clients, received, answers ? PATIENCE : 1);
+    bool ended = step() != 8 && !server_alive(&server);
+    for (int i = 0; i < 2; i++) {
+        check(from, !ended && (!answers || received[i].complete),
+              "Threads that begin late, 0.3 s after pthread_create, %s: is what "
+              "they are given still there, and still the same, when they look "
+              "at it? The server said:\n%s",
+              ended ? "made the server crash"
+                    : "did not serve both of two connections",
+              server_errors(&server));
+        free(received[i].data);
+    }
+    if (step() == 8) {
+        server_wait(&server);
+        return;
+    }
+    server_wait_threads(&server, from, step() >= 6 ? 5 : 1);
+    server_stop(&server);
+}
+
+/* The halves of two requests come by turns: each needs a buffer of its own. */
+void check_no_mixing(int from)
+{
+    Server server = server_start((Options){0});
+    const char *halves[] = {"GET / HTTP/1", ".1\r\n\r\n"};
+    int slow = client_connect(&server);
+    client_send(slow, halves[0], strlen(halves[0]));
+    for (double start = now(); now() < start + 0.3;) /* let it be read */
+        moment();
+    Answer other = client_get(&server, "GET /foo HTTP/1.1");
+    client_send(slow, halves[1], strlen(halves[1]));
+    Answer answer = client_receive(slow, PATIENCE);
+    check_answer(from, &other, "GET /foo HTTP/1.1", "HTTP/1.1 404 NOT FOUND",
+                 "404.html");
+    check(from, strncmp(answer.data, "HTTP/1.1 200 OK\r\n", 17) == 0,
+          "While one client had sent half of `GET / HTTP/1.1`, another asked "
+          "for `/foo`; then the rest of the first request came, and the "
+          "answer was `%.22s`: do the threads share a buffer with each other?",
+          answer.data);
+    if (from == 8)
+        server_wait(&server);
+    else
+        server_stop(&server);
+}
+
 /* How long a silence must be to be believed, in seconds. */
 #define SILENCE 2.0
 
 void check_silence(int from)
 {
     Server server = server_start((Options){0});
+    int descriptors = server_descriptors(&server);
     int clients[20];
     Answer answers[20];
     for (int i = 0; i < 20; i++) {
@@ -516,12 +708,17 @@ void check_silence(int from)
         client_ask(clients[i], "GET / HTTP/1.1");
     }
     clients_receive(20, clients, answers, SILENCE);
+    int accepted = server_descriptors(&server) - descriptors;
     for (int i = 0; i < 20; i++) {
         check(from, answers[i].timed_out && answers[i].length == 0,
               "In this step a connection is accepted and nothing more happens; "
               "it was %s", answers[i].length > 0 ? "answered" : "closed");
         free(answers[i].data);
     }
+    /* Those that wait in the kernel's queue are connected, too. */
+    check(from, accepted == 20,
+          "Of 20 connections main should accept each, and hand it to the pool, "
+          "which does nothing with it yet; the server holds %d", accepted);
     server_stop(&server);
 }
 

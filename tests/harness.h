@@ -18,8 +18,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Seconds that anything may take before a test gives up on it. */
-#define PATIENCE 25.0
+/* Seconds that anything may take before a test gives up on it: 25, or what
+ * the environment says in PATIENCE. */
+#define PATIENCE patience()
+double patience(void);
 
 /* Criterion's own limit. The same for every suite: a mixture loses limits. */
 #define TIMEOUT 90
@@ -48,6 +50,7 @@ void moment(void);
 typedef struct {
     pid_t pid;
     int port; /* 0: it ended before it listened */
+    double started;
     int out;  /* files with all that it wrote on stdout and stderr */
     int err;
     int status; /* as from waitpid(), once ended */
@@ -59,6 +62,8 @@ typedef struct {
     const char *folder;    /* where it runs; NULL means PAGES */
     unsigned descriptors;  /* its limit of open files; 0 means the usual */
     int failing_thread;    /* its pthread_create that fails, from 1; 0: none */
+    bool slow_start;       /* its listen, pthread_create take 0.2 s longer */
+    bool late_threads;     /* its threads begin 0.3 s after their creation */
     bool may_end;          /* do not insist that it listens */
 } Options;
 
@@ -73,6 +78,12 @@ int server_wait(Server *server);
  * or if a sanitizer complained.
  */
 void server_stop(Server *server);
+
+/* Fails the test if the program has ended, and says how. */
+void check_alive(const Server *server);
+
+/* The same, for a server whose connections end a moment before it does. */
+void check_soon_alive(const Server *server);
 
 /* Returns false once the program has ended. */
 bool server_alive(Server *server);
@@ -92,6 +103,7 @@ int server_threads(const Server *server);
 int server_descriptors(const Server *server);
 double server_cpu(const Server *server);
 long server_memory(const Server *server); /* its address space */
+long server_peak(const Server *server);   /* the most memory it has used */
 
 /* Wait until the number is the given one, or at most that. */
 void server_wait_threads(const Server *server, int from, int threads);
@@ -110,6 +122,7 @@ void client_ask(int client, const char *request_line);
 typedef struct {
     char *data;      /* what came, with a NUL behind it; to be freed */
     size_t length;   /* of data */
+    double begun;    /* when its first byte came */
     double at;       /* when it ended */
     bool complete;   /* a head, and a body as long as the head says */
     bool reset;      /* ended by a reset, not by an orderly end */
@@ -135,6 +148,18 @@ void check_answer(int from, const Answer *answer, const char *request,
 
 /* Asks for `/` and checks the answer. */
 void check_hello(const Server *server, int from);
+
+/* Checks that threads find what they were given, though they begin late. */
+void check_late_threads(int from);
+
+/* Whether the program runs, on a CPU or waiting for one, and does not sleep. */
+bool server_running(const Server *server);
+
+/* Checks that a program with nothing to do does nothing, for two seconds. */
+void check_idle(int from, const Server *server);
+
+/* Checks that two requests served at the same time are kept apart. */
+void check_no_mixing(int from);
 
 /* Checks that connections are accepted and nothing is answered (04 to 06). */
 void check_silence(int from);

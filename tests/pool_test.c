@@ -18,6 +18,8 @@ Test(pool, size_zero_aborts, .timeout = TIMEOUT, .init = quiet,
 {
     freopen("/dev/null", "w", stderr);
     thread_pool_new(0);
+    check(4, false, "thread_pool_new(0) should abort: a pool without threads "
+          "would never run a job, so assert(size > 0)");
 }
 
 Test(pool, has_as_many_threads_as_asked)
@@ -163,7 +165,8 @@ Test(pool, execute_does_not_wait_and_workers_are_not_more)
     int before = threads_created();
     for (int i = 0; i < 1000; i++) /* would hang here if execute waited */
         thread_pool_execute(pool, pass_gate, NULL);
-    check(7, wait_until(at_gate == 3), "%d jobs run on 3 workers", at_gate);
+    check(7, wait_until(at_gate == 3), "%d jobs run on 3 workers; 3 "
+          "should", at_gate);
     settle();
     open_gate = true;
     check(7, wait_until(runs == 1000), "Of 1000 jobs %d have run", runs);
@@ -172,6 +175,21 @@ Test(pool, execute_does_not_wait_and_workers_are_not_more)
     check(7, threads_created() == before,
           "thread_pool_execute created %d threads; only thread_pool_new may",
           threads_created() - before);
+}
+
+/* Whoever is idle takes the next job; none is bound to a busy worker. */
+Test(pool, a_busy_worker_delays_nobody)
+{
+    ThreadPool *pool = thread_pool_new(4);
+    thread_pool_execute(pool, pass_gate, NULL);
+    check(7, wait_until(at_gate == 1), "The first job is not run");
+    for (int i = 0; i < 100; i++)
+        thread_pool_execute(pool, count, NULL);
+    check(7, wait_until(runs == 100),
+          "One of four workers is busy; of 100 more jobs only %d were run: the "
+          "others wait for that one worker, though three are idle", runs);
+    open_gate = true;
+    check(7, wait_until(runs == 101), "The first job never ended");
 }
 
 static void add(void *arg)
@@ -280,12 +298,16 @@ static void slow(void *arg)
 
 Test(pool, destroy_waits_for_running_jobs)
 {
-    ThreadPool *pool = thread_pool_new(4);
-    for (int i = 0; i < 4; i++)
-        thread_pool_execute(pool, slow, NULL);
-    thread_pool_destroy(pool);
-    check(8, runs == 4, "thread_pool_destroy returned while %d of 4 jobs were "
-          "still running: it must join the workers", 4 - runs);
+    for (int slow_one = 0; slow_one < 4; slow_one++) {
+        ThreadPool *pool = thread_pool_new(4);
+        runs = 0;
+        for (int i = 0; i < 4; i++)
+            thread_pool_execute(pool, i == slow_one ? slow : count, NULL);
+        thread_pool_destroy(pool);
+        check(8, runs == 4, "thread_pool_destroy returned while %d of 4 jobs "
+              "were still running: it must join the workers, all of them",
+              4 - runs);
+    }
 }
 
 Test(pool, destroy_runs_what_is_queued)
@@ -326,6 +348,8 @@ Test(pool, destroy_ends_idle_workers)
 
 Test(pool, new_and_destroy_ten_thousand_times)
 {
+    expecting("10,000 times, a pool is created and destroyed. That takes a "
+              "second or two, and must not depend on which worker wakes first.");
     for (int i = 0; i < 10000; i++) {
         ThreadPool *pool = thread_pool_new(2);
         if (i % 2)

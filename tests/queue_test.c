@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(queue, .timeout = TIMEOUT);
+TestSuite(queue, .timeout = TIMEOUT, .init = begin);
 
 #if STEP >= 8
 /* Takes a job; a queue that is closed and empty gives one with no function. */
@@ -119,6 +119,8 @@ Test(queue, a_spurious_wake_up_is_no_job)
         poppers[i].queue = queue;
         threads[i] = start(pop_one, &poppers[i]);
     }
+    expecting("a thread that is woken without a job looks again, and waits: "
+              "the wait must stand in a while, not in an if.");
     for (int round = 0; round < 5; round++) {
         settle();
         wake_all_waiters();
@@ -197,6 +199,32 @@ Test(queue, no_wake_up_is_lost)
     check(6, wait_until(hops == 20000),
           "A job went to and fro between two threads %d times, then one was "
           "not woken", hops);
+}
+
+static void *pop_one_slowly(void *arg)
+{
+    dawdle();
+    return pop_one(arg);
+}
+
+/* Between the look at the queue and the wait, no push may slip in. */
+Test(queue, who_is_about_to_wait_is_woken)
+{
+    for (int late = 0; late < 2; late++) {
+        Popper popper = {.queue = job_queue_new()};
+        int before = waits();
+        pthread_t thread = start(pop_one_slowly, &popper);
+        if (late) /* it has looked, and may have the mutex */
+            wait_until(waits() > before);
+        else /* it may have looked; it has not the mutex */
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        push(popper.queue, 1);
+        check(6, wait_until(popper.done),
+              "A thread found the queue empty, and was about to wait; a job was "
+              "pushed, and the thread waits for ever: to look and to wait must "
+              "be one, under the mutex, and the signal must come after the job");
+        pthread_join(thread, NULL);
+    }
 }
 
 /* Producers and consumers: every job to exactly one of them. */
@@ -318,6 +346,20 @@ Test(queue, close_wakes_all_who_wait)
               "Pop from a closed, empty queue should return false");
     }
     job_queue_destroy(queue);
+}
+
+Test(queue, close_wakes_who_is_about_to_wait)
+{
+    Popper popper = {.queue = job_queue_new()};
+    pthread_t thread = start(pop_one_slowly, &popper);
+    check(8, wait_until(waits() > 0), "Empty, but not closed: pop should wait");
+    job_queue_close(popper.queue);
+    check(8, wait_until(popper.done),
+          "A thread had looked whether the queue is closed, and was about to "
+          "wait; it was closed, and the thread waits for ever: close must lock "
+          "the mutex");
+    pthread_join(thread, NULL);
+    job_queue_destroy(popper.queue);
 }
 
 Test(queue, closed_is_not_empty)

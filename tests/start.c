@@ -50,6 +50,21 @@ Test(start, says_where_it_listens)
     server_stop(&server);
 }
 
+/* With a slow listen, and slow threads, that what is too early is seen. */
+Test(start, is_ready_when_it_says_so)
+{
+    Server server = server_start((Options){.slow_start = true});
+    int client = client_try_connect(&server), threads = server_threads(&server);
+    check(1, client != -1,
+          "The server says `Listening on ...`, and a connection is refused: it "
+          "should print the line after listen(), not before");
+    check(6, step() < 6 || threads == 5,
+          "When the server says `Listening on ...` it should be ready: the pool "
+          "started, and 1 + 4 threads there; there are %d", threads);
+    close(client);
+    server_stop(&server);
+}
+
 Test(start, refuses_what_is_no_port)
 {
     const char *ports[] = {"abc", "80x", "-1", "65536", "99999999999999999999"};

@@ -2,7 +2,10 @@
 
 #include "harness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 TestSuite(step01, .timeout = TIMEOUT);
 
@@ -28,12 +31,61 @@ Test(step01, an_idle_server_burns_no_cpu)
 {
     Server server = server_start((Options){0});
     check_hello(&server, 1);
-    double cpu = server_cpu(&server), start = now();
-    while (now() < start + 1)
-        moment();
-    double share = (server_cpu(&server) - cpu) / (now() - start);
-    check(1, share < 0.1,
-          "An idle server should wait in accept(); it uses %.0f %% of a CPU",
-          100 * share);
+    check_idle(1, &server);
     server_stop(&server);
+}
+
+/* While one client makes up its mind, the next one waits. */
+Test(step01, one_connection_at_a_time)
+{
+    Server server = server_start((Options){0});
+    int clients[2];
+    Answer answers[2];
+    clients[0] = client_connect(&server);
+    clients[1] = client_connect(&server);
+    client_ask(clients[1], "GET / HTTP/1.1");
+    for (double start = now(); now() < start + 1;) {
+        check(1, server_threads(&server) == 1,
+              "The server has %d threads; step 01 is single-threaded",
+              server_threads(&server));
+        moment();
+    }
+    double asked = now();
+    client_ask(clients[0], "GET /foo HTTP/1.1");
+    clients_receive(2, clients, answers, PATIENCE);
+    check_answer(1, &answers[0], "GET /foo HTTP/1.1", "HTTP/1.1 404 NOT FOUND",
+                 "404.html");
+    check_answer(1, &answers[1], "GET / HTTP/1.1", "HTTP/1.1 200 OK",
+                 "hello.html");
+    check(1, answers[1].begun > asked,
+          "A client was answered while another, which had come first, had not "
+          "asked yet: step 01 serves one connection after the other");
+    server_stop(&server);
+}
+
+/* Asks for more than fits into any buffer, and leaves it there. */
+Test(step01, a_client_that_does_not_read_delays_it_and_no_longer)
+{
+    char *folder = folder_new(), path[64];
+    size_t length = 20000000;
+    char *page = malloc(length);
+    memset(page, 'x', length);
+    file_write(folder, "hello.html", page, length);
+    file_write(folder, "404.html", "gone\n", 5);
+
+    Server server = server_start((Options){.folder = folder});
+    int lazy = client_connect(&server);
+    client_ask(lazy, "GET / HTTP/1.1");
+    Answer answer = client_get(&server, "GET /foo HTTP/1.1");
+    check_answer(1, &answer, "GET /foo HTTP/1.1 (while another client does not "
+                 "read its answer)", "HTTP/1.1 404 NOT FOUND", "gone\n");
+    free(answer.data);
+    server_stop(&server);
+    close(lazy);
+
+    snprintf(path, sizeof path, "%s/hello.html", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/404.html", folder);
+    unlink(path);
+    rmdir(folder);
 }

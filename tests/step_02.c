@@ -15,6 +15,9 @@ Test(step02, sleep_is_hello_after_five_seconds)
                  "hello.html");
     check(2, answer.at - start > 4.9,
           "`/sleep` should take 5 seconds; it took %.1f", answer.at - start);
+    check(2, answer.begun - start > 4.9,
+          "The answer to `/sleep` came after %.1f s, before the sleep: sleep "
+          "first, then answer", answer.begun - start);
     free(answer.data);
     server_stop(&server);
 }
@@ -46,14 +49,18 @@ Test(step02, the_server_has_one_thread_while_it_sleeps)
     Server server = server_start((Options){0});
     int client = client_connect(&server);
     client_ask(client, "GET /sleep HTTP/1.1");
-    int most = 0;
+    int most = 0, looks = 0, busy = 0;
     double start = now();
-    while (now() < start + 1) {
+    while (now() < start + 2) {
         int threads = server_threads(&server);
         most = threads > most ? threads : most;
+        looks++;
+        busy += server_running(&server);
         moment();
     }
     check(2, most == 1, "The server has %d threads; step 02 has one", most);
+    check(2, busy < looks / 2,
+          "While it sleeps, the server burns a CPU: sleep(5) lets others run");
     free(client_receive(client, PATIENCE).data);
     server_stop(&server);
 }
@@ -65,9 +72,13 @@ Test(step02, only_sleep_sleeps)
     const char *requests[] = {"GET /sleep/ HTTP/1.1", "GET /sleep HTTP/1.0",
                               "GET /asleep HTTP/1.1", "POST /sleep HTTP/1.1"};
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        double start = now();
         Answer answer = client_get(&server, requests[i]);
         check_answer(2, &answer, requests[i], "HTTP/1.1 404 NOT FOUND",
                      "404.html");
+        check(2, answer.at - start < 4.5,
+              "`%s` took %.1f s: only `/sleep` should sleep", requests[i],
+              answer.at - start);
         free(answer.data);
     }
     server_stop(&server);

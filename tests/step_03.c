@@ -76,6 +76,7 @@ Test(step03, each_thread_serves_its_own_connection)
             client_ask(clients[i], i % 2 ? "GET /foo HTTP/1.1"
                                          : "GET / HTTP/1.1");
         clients_receive(CLIENTS, clients, answers, PATIENCE);
+        check_alive(&server);
         for (int i = 0; i < CLIENTS; i++) {
             check_answer(3, &answers[i], i % 2 ? "GET /foo HTTP/1.1"
                                                : "GET / HTTP/1.1",
@@ -107,6 +108,11 @@ Test(step03, threads_leave_no_memory_behind)
     server_stop(&server);
 }
 
+Test(step03, two_requests_do_not_mix)
+{
+    check_no_mixing(3);
+}
+
 Test(step03, a_thread_that_cannot_be_created)
 {
     Server server = server_start((Options){.failing_thread = 2});
@@ -121,4 +127,9 @@ Test(step03, a_thread_that_cannot_be_created)
     check_hello(&server, 3);
     server_wait_descriptors(&server, descriptors);
     server_stop(&server);
+}
+
+Test(step03, threads_that_begin_late)
+{
+    check_late_threads(3);
 }

@@ -23,7 +23,7 @@ enum { MOST = 8 };
 static int jobs;
 static int *plain;        /* each job's own cell, without any lock */
 static atomic_int runs;
-static void *kept[64]; /* steps 06 and 07 cannot free a queue or a pool */
+static void *volatile kept[64]; /* 06 and 07 cannot free a queue or pool */
 static int kept_count;
 
 static void wait_for(int count, const char *what)

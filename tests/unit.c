@@ -1,9 +1,12 @@
-/* The unit tests' helpers; linked with --wrap for the three functions below. */
+/* The unit tests' helpers; linked with --wrap for the functions below. */
 
 #include "unit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MOST_CONDITIONS 64
@@ -17,6 +20,29 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *arg);
 int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+static _Thread_local bool dawdling;
+static atomic_int waiting;
+
+void dawdle(void)
+{
+    dawdling = true;
+}
+
+int waits(void)
+{
+    return waiting;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    if (dawdling)
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    return __real_pthread_mutex_lock(mutex);
+}
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *arg)
@@ -34,6 +60,9 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
             || none == condition)
             break;
     }
+    waiting++;
+    if (dawdling)
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     return __real_pthread_cond_wait(condition, mutex);
 }
 
@@ -46,6 +75,43 @@ void wake_all_waiters(void)
 int threads_created(void)
 {
     return created;
+}
+
+int patience(void)
+{
+    const char *seconds = getenv("PATIENCE");
+    return seconds != NULL ? atoi(seconds) : 25;
+}
+
+static char last_words[512];
+
+/* Called in a signal: says what was expected, and dies of the signal. */
+static void die(int number)
+{
+    const char *what = number == SIGALRM
+        ? "\nYour code hangs: a call does not return, or a thread never ends."
+        : "\nYour code crashed: to see where, run it under a sanitizer "
+          "(-fsanitize=address -g) or a debugger.";
+    if (write(STDERR_FILENO, what, strlen(what)) == -1
+        || write(STDERR_FILENO, last_words, strlen(last_words)) == -1)
+        _exit(1);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void expecting(const char *what)
+{
+    const int numbers[] = {SIGSEGV, SIGBUS, SIGABRT, SIGALRM};
+    snprintf(last_words, sizeof last_words, "%s%s\n",
+             *what ? "\nExpected: " : "", what);
+    for (int i = 0; i < 4; i++)
+        signal(numbers[i], die);
+    alarm((unsigned)patience() + 15);
+}
+
+void begin(void)
+{
+    expecting("");
 }
 
 void settle(void)
@@ -62,6 +128,7 @@ pthread_t start(void *(*function)(void *), void *arg)
 
 void quiet(void)
 {
+    begin();
     fflush(stdout);
     int nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, STDOUT_FILENO);

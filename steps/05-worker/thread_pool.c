@@ -19,7 +19,8 @@ struct ThreadPool {
 /* Runs in each worker's thread. There is nothing to do yet. */
 static void *worker_run(void *arg)
 {
-    return arg;
+    (void)arg;
+    return NULL;
 }
 
 ThreadPool *thread_pool_new(size_t size)

@@ -15,7 +15,7 @@ typedef struct JobQueue JobQueue;
 /* Creates an empty queue, or ends the program. */
 JobQueue *job_queue_new(void);
 
-/* Adds a job and wakes a thread that waits for one. Does not wait. */
+/* Adds a job and wakes a waiting thread; without memory ends the program. */
 void job_queue_push(JobQueue *queue, Job job);
 
 /* Takes the oldest job, or waits. Returns false once closed and empty. */
