@@ -452,21 +452,34 @@ Test(server, too_many_slow_requests_are_refused)
     server_stop(&server);
 }
 
-Test(server, a_client_that_leaves_during_its_work)
+/* While a worker has the connection, the server does not look at it: neither
+ * at what else it says nor at its end. */
+Test(server, clients_that_talk_or_leave_during_their_work)
 {
     Server server = start();
     int descriptors = server_descriptors(&server);
     Client slow[4];
     for (int i = 0; i < 4; i++) {
         slow[i] = client(&server);
-        say(&slow[i], SLEEP);
+        say(&slow[i], GET);
+        cr_assert(eq(int, reply(&slow[i]).status, 200));
     }
-    check_pages(&server); /* so it has read what came before */
-    double cpu = server_cpu(&server);
     for (int i = 0; i < 4; i++)
-        client_reset(slow[i].socket);
-    server_wait_descriptors(&server, descriptors);
+        say(&slow[i], SLEEP);
+    check_pages(&server); /* so it has read what came before */
+    double cpu = server_cpu(&server), begun = now();
+    say(&slow[0], GET);
+    client_reset(slow[1].socket);
+    client_reset(slow[2].socket);
+    shutdown(slow[3].socket, SHUT_WR);
+    cr_assert(eq(int, reply(&slow[0]).status, 200));
+    cr_expect(gt(dbl, now() - begun, 4.5));
+    cr_assert(eq(int, reply(&slow[0]).status, 200));
+    cr_assert(eq(int, reply(&slow[3]).status, 200));
     cr_expect(lt(dbl, server_cpu(&server) - cpu, 0.1)); /* no spinning */
+    leave(&slow[0]);
+    leave(&slow[3]);
+    server_wait_descriptors(&server, descriptors);
     finish(&server);
 }
 
