@@ -106,12 +106,12 @@ static void send_rest(Connection *connection)
     }
 }
 
-/* Answers the request with a page, or if that is NULL with the status. */
-static void answer(Connection *connection, const Service *service, int status,
-                   const Page *page)
+/* Answers the request with its page, or if there is none with the status. */
+static void answer(Connection *connection, const Service *service, int status)
 {
     Exchange *exchange = connection->exchange;
     HttpRequest *request = &exchange->request;
+    const Page *page = exchange->page;
     request->keep_alive = request->keep_alive && !service->stopping;
     const char *type = page != NULL ? page->type : "text/plain";
     const char *body = page != NULL ? page->body : http_reason(status);
@@ -144,12 +144,12 @@ static bool take_request(Connection *connection, const Service *service)
         if (exchange->page == NULL) {
             status = 404;
             exchange->page = site_find(service->site, "/404.html", 9);
-        } else if (strcmp(exchange->page->path, "sleep") == 0) {
-            enter(connection, CONNECTION_WORK);
-            return true;
         }
     }
-    answer(connection, service, status, exchange->page);
+    if (status == 200 && strcmp(exchange->page->path, "sleep") == 0)
+        enter(connection, CONNECTION_WORK);
+    else
+        answer(connection, service, status);
     return true;
 }
 
@@ -158,7 +158,7 @@ void connection_advance(Connection *connection, const Service *service)
     if (connection->state == CONNECTION_WRITE)
         send_rest(connection);
     else if (connection->state == CONNECTION_WORK)
-        answer(connection, service, 200, connection->exchange->page);
+        answer(connection, service, 200);
     else
         receive(connection);
     while (connection->state <= CONNECTION_HEAD) { /* 9.3.2: pipelined */
@@ -184,5 +184,6 @@ void connection_refuse(Connection *connection, const Service *service,
                        int status)
 {
     connection->exchange->request.keep_alive = false;
-    answer(connection, service, status, NULL);
+    connection->exchange->page = NULL;
+    answer(connection, service, status);
 }

@@ -82,7 +82,7 @@ static int parse_request_line(const char *line, HttpRequest *request,
     const char *target = line + method + 1;
     size_t length = span(target, isgraph);
     const char *version = target + length + 1;
-    if (length == 0 || target[length] != ' '
+    if (target[length] != ' '
         || strncmp(version, "HTTP/", 5) != 0 /* 2.3: not http/ */
         || !isdigit((unsigned char)version[5]) || version[6] != '.'
         || !isdigit((unsigned char)version[7]) || !at_end(version + 8))

@@ -28,6 +28,13 @@ static void handle_signal(int number)
     errno = error;
 }
 
+static void handle_signals(void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
 /* Returns the number that text names, or ends the program. */
 static int parse_number(const char *name, const char *text, int min, int max)
 {
@@ -52,11 +59,11 @@ static int listen_on(int *port)
     int yes = 1;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
 
-#ifdef TCP_DEFER_ACCEPT /* accept when there is something to read, not before  \
-                         */
+#ifdef TCP_DEFER_ACCEPT
+    /* On Linux accept() gets a connection when its first bytes are there. */
     setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &yes, sizeof yes);
 #endif
-    /* Connections inherit it: pipelined answers do not wait for each other. */
+    /* Connections inherit this: no answer waits until the last has arrived. */
     setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     if (listener == -1
         || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes)
@@ -107,21 +114,20 @@ int main(int argc, char *argv[])
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN); /* who reads the log may leave */
 
-    Page *site = site_load(root);
-    int listener = listen_on(&port);
     ThreadPool *pool;
     int error = thread_pool_build(&pool, (size_t)threads, QUEUE_CAPACITY);
     if (error != 0) {
         fprintf(stderr, "%d threads: %s\n", threads, strerror(error));
         return EXIT_FAILURE;
     }
+    Page *site = site_load(root);
+    int listener = listen_on(&port);
     server = server_new(listener, site, pool, quiet);
-    struct sigaction action = {.sa_handler = handle_signal};
-    sigaction(SIGINT, &action, NULL); /* this thread's: workers block them */
-    sigaction(SIGTERM, &action, NULL);
+    handle_signals(handle_signal); /* in this thread: workers block them */
     printf("Listening on http://127.0.0.1:%d\n", port);
     if (!server_run(server))
         return EXIT_FAILURE; /* and that ends the workers, too */
+    handle_signals(SIG_IGN); /* the handler's server is about to go */
     thread_pool_destroy(pool);
     server_destroy(server);
     site_free(site);

@@ -145,9 +145,8 @@ static void advance(Server *server, Connection *connection)
 static bool make_room(Server *server)
 {
     Connection *ring = &server->rings[CONNECTION_IDLE], *oldest = ring->next;
-    if (oldest == ring
-        || oldest->deadline - server->now
-               > timeouts[CONNECTION_IDLE] * 1000 - 1000)
+    int64_t recent = server->now + (timeouts[CONNECTION_IDLE] - 1) * 1000;
+    if (oldest == ring || oldest->deadline > recent)
         return false;
     oldest->state = CONNECTION_CLOSED;
     park(server, oldest);

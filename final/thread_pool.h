@@ -19,7 +19,7 @@
  */
 typedef struct ThreadPool ThreadPool;
 
-#define THREAD_POOL_CAPACITY 1024 /* jobs, in a pool of thread_pool_new() */
+#define THREAD_POOL_CAPACITY 4096 /* jobs, in a pool of thread_pool_new() */
 
 /* Creates a pool of size threads, at least one, or ends the program. */
 ThreadPool *thread_pool_new(size_t size);

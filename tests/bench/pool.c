@@ -2,10 +2,12 @@
  * How fast is the pool? It is run beside other pools, in turns, each run in a
  * process of its own. Prints medians, and ratios: the median over the rounds
  * of what another pool needed, divided by what ours needed right before it.
+ * CPU time is that of all threads together: on a busy machine it tells more.
  * All single results go to the file that is named as the argument.
  */
 #define _GNU_SOURCE /* sched_setaffinity() */
 #include "pool.h"
+#include "thread_pool.h" /* THREAD_POOL_CAPACITY */
 
 #include <malloc.h>
 #include <pthread.h>
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -227,8 +230,9 @@ static double bare_mutex(const Setup *setup)
 
 typedef double Measurement(const Setup *setup);
 
-/* Returns what a measurement returns that has a process of its own. */
-static double apart(Measurement *measure, const Setup *setup)
+/* Returns what a measurement returns that has a process of its own, and stores
+   the seconds of CPU time that all threads of the process needed. */
+static double apart(Measurement *measure, const Setup *setup, double *cpu)
 {
     int ends[2];
     double result;
@@ -246,7 +250,10 @@ static double apart(Measurement *measure, const Setup *setup)
     if (read(ends[0], &result, sizeof result) != sizeof result)
         die("a measurement failed");
     close(ends[0]);
-    waitpid(child, NULL, 0);
+    struct rusage usage;
+    wait4(child, NULL, 0, &usage);
+    *cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+           + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     return result;
 }
 
@@ -275,7 +282,7 @@ static double median_ratio(const double *values, const double *base)
 typedef struct {
     Measurement *measure;
     Setup setup;
-    double results[ROUNDS];
+    double results[ROUNDS], cpu[ROUNDS];
 } Column;
 
 /* Measures all columns, in turns. */
@@ -285,11 +292,12 @@ static void measure(const char *title, Column *columns, size_t count)
         for (size_t i = 0; i < count; i++) {
             Column *column = &columns[i];
             const Setup *setup = &column->setup;
-            column->results[round] = apart(column->measure, setup);
-            fprintf(raw, "%s\t%s\t%zu\t%zu\t%zu\t%zu\t%.9g\n", title,
+            column->results[round] =
+                apart(column->measure, setup, &column->cpu[round]);
+            fprintf(raw, "%s\t%s\t%zu\t%zu\t%zu\t%zu\t%.9g\t%.9g\n", title,
                     setup->side ? setup->side->name : "-", setup->producers,
                     setup->workers, setup->capacity, setup->jobs,
-                    column->results[round]);
+                    column->results[round], column->cpu[round]);
         }
 }
 
@@ -313,12 +321,19 @@ static void print_line(const char *label, Measurement *measurement, Setup setup,
         columns[i].setup.side = sides[i];
     }
     measure(label, columns, SIDES);
-    printf("%-24s", label);
-    for (int i = 0; i < SIDES; i++)
-        printf("%10.1f", median(columns[i].results) * scale);
-    for (int i = 1; i < SIDES; i++)
-        printf("%13.2fx", median_ratio(columns[i].results, columns[0].results));
-    printf("\n");
+    for (int line = 0; line < (measurement == memory ? 1 : 2); line++) {
+        printf("%-24s", line == 0 ? label : "  CPU time");
+        for (int i = 0; i < SIDES; i++)
+            printf("%10.1f", scale
+                                 * median(line == 0 ? columns[i].results
+                                                    : columns[i].cpu));
+        for (int i = 1; i < SIDES; i++)
+            printf("%13.2fx",
+                   line == 0
+                       ? median_ratio(columns[i].results, columns[0].results)
+                       : median_ratio(columns[i].cpu, columns[0].cpu));
+        printf("\n");
+    }
     fflush(stdout);
 }
 
@@ -328,8 +343,10 @@ static void trivial_jobs(void)
         const char *label;
         size_t producers, workers, capacity;
     } rows[] = {
-        {"1 to 1", 1, 1, SMALL_QUEUE},        {"1 to 2", 1, 2, SMALL_QUEUE},
-        {"1 to 4", 1, 4, SMALL_QUEUE},        {"4 to 4", 4, 4, SMALL_QUEUE},
+        {"1 to 1", 1, 1, THREAD_POOL_CAPACITY},
+        {"1 to 2", 1, 2, THREAD_POOL_CAPACITY},
+        {"1 to 4", 1, 4, THREAD_POOL_CAPACITY},
+        {"4 to 4", 4, 4, THREAD_POOL_CAPACITY},
         {"1 to 4, room for all", 1, 4, JOBS},
     };
     print_head("Trivial jobs: nanoseconds a job"

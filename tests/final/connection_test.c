@@ -231,7 +231,7 @@ Test(connection, an_end_in_stages)
     char byte;
     cr_expect(recv(talk.client, &byte, 1, MSG_DONTWAIT) == 0); /* the end */
     cr_expect(eq(int, talk.connection->state, CONNECTION_DRAIN));
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 300; i++)
         say(&talk, G G G, 3 * strlen(G)); /* it is read, and thrown away */
     cr_expect(eq(int, talk.connection->state, CONNECTION_DRAIN));
     cr_expect(eq(int, count(&talk, "HTTP/1.1 "), 1));
@@ -252,11 +252,63 @@ Test(connection, refused)
     end(&talk);
 }
 
+/* A slow page waits for a worker, and so does what was asked after it. */
+Test(connection, work)
+{
+    const char *text = "GET /sleep HTTP/1.1\r\n" H "\r\n" G;
+    Talk done = begin(), refused = begin();
+    send(done.client, text, strlen(text), 0);
+    connection_advance(done.connection, &done.service);
+    cr_expect(eq(int, done.connection->state, CONNECTION_WORK));
+    cr_expect(not(receive(&done)));
+    connection_advance(done.connection, &done.service);
+    receive(&done);
+    cr_expect(eq(int, count(&done, "HTTP/1.1 200 OK\r\n"), 2));
+    cr_expect(eq(int, done.connection->state, CONNECTION_IDLE));
+    end(&done);
+
+    send(refused.client, text, strlen(text), 0);
+    connection_advance(refused.connection, &refused.service);
+    connection_refuse(refused.connection, &refused.service, 503);
+    receive(&refused);
+    cr_expect(eq(int, count(&refused, "HTTP/1.1 "), 1));
+    cr_expect(eq(int, count(&refused, "HTTP/1.1 503 Service Unav"), 1));
+    cr_expect(eq(int, count(&refused, "\r\nConnection: close\r\n"), 1));
+    cr_expect(eq(int, refused.connection->state, CONNECTION_DRAIN));
+    end(&refused);
+}
+
+/* Stages cost time: they are left out when the client has said its last. */
+Test(connection, how_a_connection_ends)
+{
+    static const struct {
+        const char *text;
+        ConnectionState state;
+    } ends[] = {
+        {"GET / HTTP/1.0\r\n\r\n", CONNECTION_CLOSED},
+        {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n",
+         CONNECTION_CLOSED},
+        {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n" G,
+         CONNECTION_DRAIN},
+        {"GET / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n",
+         CONNECTION_DRAIN},
+        {"nonsense\r\n", CONNECTION_DRAIN},
+        {G, CONNECTION_IDLE},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        Talk talk = begin();
+        say(&talk, ends[i].text, strlen(ends[i].text));
+        cr_expect(eq(int, talk.connection->state, ends[i].state), "%s",
+                  ends[i].text);
+        end(&talk);
+    }
+}
+
 Test(connection, the_last_answer_of_a_server_that_stops)
 {
     Talk talk = begin();
     talk.service.stopping = true;
-    say(&talk, G G, 2 * strlen(G));
+    say(&talk, G, strlen(G));
     cr_expect(eq(int, count(&talk, "HTTP/1.1 200 OK\r\n"), 1));
     cr_expect(eq(int, count(&talk, "\r\nConnection: close\r\n"), 1));
     cr_expect(eq(int, talk.connection->state, CONNECTION_DRAIN));

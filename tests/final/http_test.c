@@ -424,7 +424,7 @@ Test(http, percent_decoding) /* RFC 3986 2.1 */
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         size_t size = strlen(codes[i].text);
-        char *text = malloc(size + 1), *decoded = malloc(size + 1);
+        char *text = malloc(size), *decoded = malloc(size + 1);
         memcpy(text, codes[i].text, size);
         bool valid = http_percent_decode(text, size, decoded);
         cr_expect(valid == (codes[i].decoded != NULL), "%s", codes[i].text);

@@ -452,21 +452,34 @@ Test(server, too_many_slow_requests_are_refused)
     server_stop(&server);
 }
 
-Test(server, a_client_that_leaves_during_its_work)
+/* While a worker has the connection, the server does not look at it: neither
+ * at what else it says nor at its end. */
+Test(server, clients_that_talk_or_leave_during_their_work)
 {
     Server server = start();
     int descriptors = server_descriptors(&server);
     Client slow[4];
     for (int i = 0; i < 4; i++) {
         slow[i] = client(&server);
-        say(&slow[i], SLEEP);
+        say(&slow[i], GET);
+        cr_assert(eq(int, reply(&slow[i]).status, 200));
     }
-    check_pages(&server); /* so it has read what came before */
-    double cpu = server_cpu(&server);
     for (int i = 0; i < 4; i++)
-        client_reset(slow[i].socket);
-    server_wait_descriptors(&server, descriptors);
+        say(&slow[i], SLEEP);
+    check_pages(&server); /* so it has read what came before */
+    double cpu = server_cpu(&server), begun = now();
+    say(&slow[0], GET);
+    client_reset(slow[1].socket);
+    client_reset(slow[2].socket);
+    shutdown(slow[3].socket, SHUT_WR);
+    cr_assert(eq(int, reply(&slow[0]).status, 200));
+    cr_expect(gt(dbl, now() - begun, 4.5));
+    cr_assert(eq(int, reply(&slow[0]).status, 200));
+    cr_assert(eq(int, reply(&slow[3]).status, 200));
     cr_expect(lt(dbl, server_cpu(&server) - cpu, 0.1)); /* no spinning */
+    leave(&slow[0]);
+    leave(&slow[3]);
+    server_wait_descriptors(&server, descriptors);
     finish(&server);
 }
 
@@ -629,6 +642,24 @@ Test(server, a_silent_crowd_with_256_descriptors)
     finish(&server);
 }
 
+/* The connection that has been idle longest ends before its time. */
+Test(server, an_idle_connection_makes_room)
+{
+    Server server = start_with("--quiet", (Options){.descriptors = 16});
+    Client clients[16];
+    double begun = now();
+    for (int i = 0; i < 16; i++) {
+        clients[i] = client(&server);
+        say(&clients[i], GET);
+        cr_assert(eq(int, reply(&clients[i]).status, 200), "client %d", i);
+    }
+    cr_expect(lt(dbl, now() - begun, timeouts[IDLE] - 1));
+    closed_after(&clients[0]);
+    for (int i = 0; i < 16; i++)
+        leave(&clients[i]);
+    finish(&server);
+}
+
 /* All descriptors are taken by clients who cannot be sent away. */
 Test(server, out_of_descriptors_without_spinning)
 {
@@ -774,6 +805,72 @@ Test(server, hostile_bytes_above_127)
 Test(server, hostile_asks_and_never_reads)
 {
     hostile(asks_and_never_reads);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* Asks honestly for that long. Returns how long 99 % took at most. */
+static double honest_p99(const Server *server, double seconds,
+                         void (*meanwhile)(const Server *))
+{
+    enum { MOST = 100000 };
+    static double took[MOST];
+    size_t count = 0;
+    for (double begun = now(); now() < begun + seconds && count < MOST;) {
+        double asked = now();
+        check_pages(server); /* not one is lost */
+        took[count++] = now() - asked;
+        meanwhile(server);
+    }
+    qsort(took, count, sizeof *took, compare);
+    return took[count * 99 / 100];
+}
+
+static void wait_a_moment(const Server *server)
+{
+    (void)server;
+    moment();
+}
+
+/* Each time another of 10 clients of each of 8 kinds misbehaves. */
+static void misbehave(const Server *server)
+{
+    static void (*const kinds[])(Client *) = {
+        nothing_and_open, half_a_line,     a_byte_at_a_time, an_endless_line,
+        endless_headers,  bytes_above_127, nuls,             asks_and_never_reads};
+    enum { BAD = 80 };
+    static Client bad[BAD];
+    static int next;
+    Client *one = &bad[next % BAD];
+    if (one->data != NULL && next / BAD % 4 == 0) { /* in time, a new one */
+        if (next % 3 == 0)
+            client_reset(one->socket);
+        else
+            close(one->socket);
+        free(one->data);
+        one->data = NULL;
+    }
+    if (one->data == NULL)
+        *one = client(server);
+    kinds[next % 8](one);
+    next++;
+}
+
+Test(server, hostile_clients_of_all_kinds_at_once)
+{
+    const char *setting = getenv("HOSTILE_SECONDS");
+    double seconds = setting != NULL ? atof(setting) : 8;
+    Server server = start();
+    double before = honest_p99(&server, 1, wait_a_moment);
+    double during = honest_p99(&server, seconds, misbehave);
+    printf("99 %% of the requests took %.1f ms at most, %.1f ms among 80 "
+           "hostile clients\n", before * 1e3, during * 1e3);
+    cr_expect(lt(dbl, during, 10 * before + 0.1));
+    finish(&server);
 }
 
 /* Those that need a new connection each time. */
@@ -935,6 +1032,114 @@ Test(server, stopped_and_continued)
     leave(&one);
     finish(&server);
 }
+
+/* --- injected faults: see faults.c --------------------------------------- */
+
+/* Does a bit of everything. Each request is answered or its connection ended,
+ * whatever fails inside: none is forgotten. */
+static void exercise(const Server *server)
+{
+    static const char *const texts[] = {
+        GET GET LAST, "nonsense\r\n", "GET / HT", SLEEP LAST, "",
+        "HEAD / HTTP/1.0\r\n\r\n"};
+    enum { TEXTS = sizeof texts / sizeof *texts };
+    Client clients[TEXTS];
+    for (int i = 0; i < TEXTS; i++) {
+        clients[i] = client(server);
+        say(&clients[i], texts[i]);
+    }
+    say(&clients[2], "TP/1.1\r\n" H "\r\n");
+    shutdown(clients[4].socket, SHUT_WR);
+    for (int i = 0; i < TEXTS; i++) {
+        Reply answer = reply_to(&clients[i], i == 5, PATIENCE);
+        cr_assert(answer.status != 0 || clients[i].ended, "`%s` is forgotten",
+                  texts[i]);
+        free(answer.body);
+        leave(&clients[i]);
+    }
+}
+
+/* Has the 1st, 2nd, ... call of a function fail, until there are no more. */
+static void fail_each(const char *name, int error, bool starts)
+{
+    if (getenv("FAULTS") == NULL)
+        cr_skip_test("only the program of make faults can fail on demand");
+    for (int number = 1;; number++) {
+        char fault[64];
+        snprintf(fault, sizeof fault, "%s %d %d", name, number, error);
+        setenv("FAULT", fault, 1);
+        Server server = start_with("--quiet", (Options){.may_end = true});
+        if (server.port == 0) {
+            int status = ended(&server);
+            char *errors = server_errors(&server);
+            cr_assert(starts, "%s: it does not start: %s", fault, errors);
+            cr_assert(eq(int, status, 1), "%s: %s", fault, errors);
+            cr_assert(eq(int, occurrences(errors, "\n"), 2), "%s: %s", fault,
+                      errors);
+            free(errors);
+            continue;
+        }
+        int descriptors = server_descriptors(&server);
+        exercise(&server);
+        char *errors = server_errors(&server);
+        bool done = strstr(errors, "fault injected\n") != NULL;
+        free(errors);
+        if (!done) {
+            server_stop(&server);
+            cr_assert(gt(int, number, 1), "%s is never called", name);
+            return;
+        }
+        check_pages(&server);
+        server_wait_descriptors(&server, descriptors);
+        double cpu = server_cpu(&server), begun = now();
+        while (now() < begun + 0.2)
+            moment();
+        cr_assert(lt(dbl, server_cpu(&server) - cpu, 0.1), "%s: it spins",
+                  fault);
+        finish(&server);
+        close(server.out);
+        close(server.err);
+    }
+}
+
+#define FAULT(name, error, starts)                                             \
+    Test(faults, name##_##error, .timeout = TIMEOUT)                           \
+    {                                                                          \
+        fail_each(#name, error, starts);                                       \
+    }
+
+FAULT(accept, EINTR, false)
+FAULT(accept, ECONNABORTED, false)
+FAULT(accept, EPROTO, false)
+FAULT(accept, EMFILE, false)
+FAULT(accept, ENFILE, false)
+FAULT(accept, ENOMEM, false)
+FAULT(recv, EINTR, false)
+FAULT(recv, EAGAIN, false)
+FAULT(recv, ECONNRESET, false)
+FAULT(recv, ETIMEDOUT, false)
+FAULT(sendmsg, EINTR, false)
+FAULT(sendmsg, EAGAIN, false)
+FAULT(sendmsg, EPIPE, false)
+FAULT(sendmsg, ECONNRESET, false)
+FAULT(sendmsg, ENOBUFS, false)
+FAULT(shutdown, ENOTCONN, false)
+FAULT(epoll_wait, EINTR, false)
+FAULT(epoll_ctl, ENOMEM, true)
+FAULT(epoll_ctl, ENOSPC, true)
+FAULT(epoll_create1, EMFILE, true)
+FAULT(pipe, EMFILE, true)
+FAULT(fcntl, EBADF, true)
+FAULT(read, EINTR, true)
+FAULT(write, EINTR, false)
+FAULT(openat, EACCES, true)
+FAULT(fstat, EIO, true)
+FAULT(listen, EADDRINUSE, true)
+FAULT(malloc, ENOMEM, true)
+FAULT(calloc, ENOMEM, true)
+FAULT(aligned_alloc, ENOMEM, true)
+FAULT(strdup, ENOMEM, true)
+FAULT(pthread_create, EAGAIN, true)
 
 /* --- start --------------------------------------------------------------- */
 
