@@ -12,7 +12,7 @@ top=$PWD
 out=$top/build/bench
 mkdir -p "$out"
 for tool in wrk nginx; do
-    command -v $tool > /dev/null || { echo "There is no $tool: make setup" >&2; exit 2; }
+    command -v $tool > /dev/null || { echo "There is no $tool: make setup-bench" >&2; exit 2; }
 done
 cc -std=gnu17 -O2 -Wall -Wextra -o "$out/server" tests/bench/server.c
 cc -std=gnu17 -O2 -Wall -Wextra -o "$out/server_mhd" tests/bench/server_mhd.c \
