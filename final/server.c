@@ -282,8 +282,10 @@ bool server_run(Server *server)
 {
     struct epoll_event events[BATCH];
     read_clocks(server);
-    while (server->stops == 0 || server->count > 0) {
+    for (;;) {
         int64_t first = expire(server);
+        if (server->stops > 0 && server->count == 0)
+            return true;
         if (server->stops > 1 || (server->stops > 0 && first <= server->now))
             return false;
         int timeout = first < INT64_MAX ? (int)(first - server->now) : -1;
@@ -306,7 +308,6 @@ bool server_run(Server *server)
         if (ready == 0 && server->stops == 0)
             watch(server, &server->listener, EPOLLIN);
     }
-    return true;
 }
 
 void server_stop(Server *server)
