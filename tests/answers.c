@@ -87,9 +87,7 @@ Test(answers, any_page_is_sent_whole)
     else
         server_wait_clean(&server);
 
-    unlink(strcat(strcpy(page, folder), "/hello.html"));
-    unlink(strcat(strcpy(page, folder), "/404.html"));
-    rmdir(folder);
+    folder_remove(folder);
 }
 
 /* A request may come in pieces as small as a byte. */
@@ -141,7 +139,7 @@ Test(answers, a_slow_client_is_waited_for)
 /* What a request needs is given back: 300 times 2 MB would be seen. */
 Test(answers, requests_leave_no_memory_behind)
 {
-    char *folder = folder_new(), path[64];
+    char *folder = folder_new();
     size_t length = 2000000;
     char *page = malloc(length);
     memset(page, 'x', length);
@@ -169,11 +167,7 @@ Test(answers, requests_leave_no_memory_behind)
         server_stop(&server);
     }
 
-    snprintf(path, sizeof path, "%s/hello.html", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/404.html", folder);
-    unlink(path);
-    rmdir(folder);
+    folder_remove(folder);
 }
 
 /* Where a buffer of 8 KiB ends: nothing may be written behind it. */

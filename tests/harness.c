@@ -706,6 +706,27 @@ void check_no_mixing(int from)
         server_stop(&server);
 }
 
+double check_sleep_then_root(int from)
+{
+    const char *requests[] = {"GET /sleep HTTP/1.1", "GET / HTTP/1.1"};
+    Server server = server_start((Options){0});
+    int clients[2];
+    Answer answers[2];
+
+    for (int i = 0; i < 2; i++) {
+        clients[i] = client_connect(&server);
+        client_ask(clients[i], requests[i]);
+    }
+    clients_receive(2, clients, answers, PATIENCE);
+    for (int i = 0; i < 2; i++) {
+        check_answer(from, &answers[i], requests[i], "HTTP/1.1 200 OK",
+                     "hello.html");
+        free(answers[i].data);
+    }
+    server_stop(&server);
+    return answers[1].at - answers[0].at;
+}
+
 /* How long a silence must be to be believed, in seconds. */
 #define SILENCE 2.0
 
@@ -783,6 +804,18 @@ char *folder_new(void)
     char *folder = strdup("/tmp/hello-XXXXXX");
     cr_assert(mkdtemp(folder) != NULL, "mkdtemp: %s", strerror(errno));
     return folder;
+}
+
+void folder_remove(char *folder)
+{
+    const char *pages[] = {"hello.html", "404.html"};
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/%s", folder, pages[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+    free(folder);
 }
 
 void file_write(const char *folder, const char *name, const void *data,

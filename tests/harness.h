@@ -164,6 +164,13 @@ void check_idle(int from, const Server *server);
 /* Checks that two requests served at the same time are kept apart. */
 void check_no_mixing(int from);
 
+/*
+ * Asks for `/sleep`, then for `/` on a connection of its own, in the step of
+ * the same number, and checks both answers. Returns by how many seconds `/` was
+ * answered later than `/sleep`.
+ */
+double check_sleep_then_root(int from);
+
 /* Checks that connections are accepted and nothing is answered (04 to 06). */
 void check_silence(int from);
 
@@ -173,8 +180,11 @@ void check_failing_worker(int from);
 /* Returns a file's bytes, with a NUL behind them; to be freed. */
 char *file_read(const char *folder, const char *name, size_t *length);
 
-/* Makes an empty folder for a test; remove what is in it, then it. */
+/* Makes an empty folder for a test, to be ended by folder_remove(). */
 char *folder_new(void);
+
+/* Removes a test's folder with the two pages in it, and frees its name. */
+void folder_remove(char *folder);
 
 /* Writes a file into a folder. */
 void file_write(const char *folder, const char *name, const void *data,

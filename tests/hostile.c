@@ -207,7 +207,7 @@ Test(hostile, half_a_line_and_kept_open)
 /* Leaves while the answer is being sent: a page larger than any buffer. */
 Test(hostile, reset_during_the_answer)
 {
-    char *folder = folder_new(), path[64];
+    char *folder = folder_new();
     size_t length = 20000000;
     char *page = malloc(length);
     memset(page, 'x', length);
@@ -245,11 +245,7 @@ Test(hostile, reset_during_the_answer)
             server_stop(&server);
         }
     }
-    snprintf(path, sizeof path, "%s/hello.html", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/404.html", folder);
-    unlink(path);
-    rmdir(folder);
+    folder_remove(folder);
 }
 
 /* The page is gone, then back: the server must outlive it, and say so. */
@@ -290,10 +286,7 @@ Test(hostile, hello_html_removed)
         server_wait_clean(&server);
     else
         server_stop(&server);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/404.html", folder);
-    unlink(path);
-    rmdir(folder);
+    folder_remove(folder);
 }
 
 /* More clients at once than the server has descriptors. */

@@ -66,7 +66,7 @@ Test(step01, one_connection_at_a_time)
 /* Asks for more than fits into any buffer, and leaves it there. */
 Test(step01, a_client_that_does_not_read_delays_it_and_no_longer)
 {
-    char *folder = folder_new(), path[64];
+    char *folder = folder_new();
     size_t length = 20000000;
     char *page = malloc(length);
     memset(page, 'x', length);
@@ -83,9 +83,5 @@ Test(step01, a_client_that_does_not_read_delays_it_and_no_longer)
     server_stop(&server);
     close(lazy);
 
-    snprintf(path, sizeof path, "%s/hello.html", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/404.html", folder);
-    unlink(path);
-    rmdir(folder);
+    folder_remove(folder);
 }

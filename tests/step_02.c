@@ -24,24 +24,11 @@ Test(step02, sleep_is_hello_after_five_seconds)
 
 Test(step02, root_waits_for_sleep)
 {
-    Server server = server_start((Options){0});
-    int clients[2];
-    Answer answers[2];
-
-    clients[0] = client_connect(&server);
-    client_ask(clients[0], "GET /sleep HTTP/1.1");
-    clients[1] = client_connect(&server);
-    client_ask(clients[1], "GET / HTTP/1.1");
-    clients_receive(2, clients, answers, PATIENCE);
-    check_answer(2, &answers[0], "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
-                 "hello.html");
-    check_answer(2, &answers[1], "GET / HTTP/1.1", "HTTP/1.1 200 OK",
-                 "hello.html");
-    check(2, answers[1].at >= answers[0].at,
+    double later = check_sleep_then_root(2);
+    check(2, later >= 0,
           "`/` was answered %.1f s before the `/sleep` that came first: step "
           "02 has a single thread, which serves one connection after the other",
-          answers[0].at - answers[1].at);
-    server_stop(&server);
+          -later);
 }
 
 Test(step02, the_server_has_one_thread_while_it_sleeps)

@@ -11,24 +11,10 @@ enum { SLOW = 20 };
 
 Test(step03, root_does_not_wait_for_sleep)
 {
-    Server server = server_start((Options){0});
-    int clients[2];
-    Answer answers[2];
-
-    clients[0] = client_connect(&server);
-    client_ask(clients[0], "GET /sleep HTTP/1.1");
-    clients[1] = client_connect(&server);
-    client_ask(clients[1], "GET / HTTP/1.1");
-    clients_receive(2, clients, answers, PATIENCE);
-    check_answer(3, &answers[0], "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
-                 "hello.html");
-    check_answer(3, &answers[1], "GET / HTTP/1.1", "HTTP/1.1 200 OK",
-                 "hello.html");
-    check(3, answers[1].at < answers[0].at,
+    double later = check_sleep_then_root(3);
+    check(3, later < 0,
           "`/` waited for `/sleep`: it was answered %.1f s after it; step 03 "
-          "gives each request a thread of its own",
-          answers[1].at - answers[0].at);
-    server_stop(&server);
+          "gives each request a thread of its own", later);
 }
 
 Test(step03, each_slow_request_has_a_thread_until_it_is_answered)
