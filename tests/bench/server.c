@@ -10,14 +10,14 @@
  * Each answer is checked: its status, and that it is as long as it says.
  * Prints one line, tab-separated: seconds, failures, microseconds of CPU (user
  * and system, of all the server's processes) per request, microseconds that
- * half and 99 % of the requests took at most, threads, bytes of memory that
- * an idle connection costs the server, CPU microseconds of a quiet second.
+ * half and 99 % of the requests took at most, most threads, bytes of memory
+ * that an idle connection costs the server, CPU microseconds of a quiet second,
+ * KiB of memory at the most.
  */
 
 #define _GNU_SOURCE
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -118,29 +118,16 @@ static long total(pid_t pid, const char *field)
     return sum;
 }
 
-/* Microseconds of CPU that a process and its children have used. */
+/* Microseconds of CPU that a process and its children have used, threads that
+ * have ended included. */
 static double cpu(pid_t pid)
 {
-    char path[64], line[1024] = "";
-    unsigned long long nanoseconds = 0;
-    double sum = 0;
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    DIR *tasks = opendir(path);
-    for (struct dirent *task; tasks && (task = readdir(tasks)) != NULL;) {
-        if (task->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", (int)pid,
-                 task->d_name);
-        FILE *file = fopen(path, "r");
-        if (file != NULL && fgets(line, sizeof line, file) != NULL) {
-            nanoseconds = strtoull(line, NULL, 10);
-            sum += (double)nanoseconds / 1e3;
-        }
-        if (file != NULL)
-            fclose(file);
-    }
-    if (tasks != NULL)
-        closedir(tasks);
+    char path[64];
+    clockid_t clock;
+    struct timespec used = {0};
+    if (clock_getcpuclockid(pid, &clock) == 0)
+        clock_gettime(clock, &used);
+    double sum = (double)used.tv_sec * 1e6 + (double)used.tv_nsec / 1e3;
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid,
              (int)pid);
     FILE *file = fopen(path, "r");
@@ -235,7 +222,7 @@ int main(int argc, char *argv[])
     struct epoll_event events[512];
     int poller = epoll_create1(0), begun = 0, ended = 0, failed = 0;
 
-    long memory = total(pid, "RssAnon:"), threads;
+    long memory = total(pid, "RssAnon:"), threads = total(pid, "Threads:");
     for (int i = 0; i < idlers; i++) {
         idle[i].socket = client_connect(0);
         if (idle[i].socket == -1 || !ask(&idle[i])
@@ -252,7 +239,7 @@ int main(int argc, char *argv[])
     double quiet = cpu(pid) - before;
 
     before = cpu(pid);
-    double deadline = now() + 60, begin_at = now();
+    double deadline = now() + 60, begin_at = now(), looked = begin_at;
     while (begun < at_a_time && begun < count)
         begin(&clients[begun++], poller);
     while (ended < count && now() < deadline) {
@@ -278,17 +265,22 @@ int main(int argc, char *argv[])
                 begun++;
             }
         }
+        if (now() > looked + 0.005) {
+            long seen = total(pid, "Threads:");
+            threads = seen > threads ? seen : threads;
+            looked = now();
+        }
     }
     double seconds = now() - begin_at, used = cpu(pid) - before;
+    long peak = total(pid, "VmHWM:");
     failed += count - ended; /* neither answered nor closed in a minute */
-    threads = total(pid, "Threads:");
     qsort(took, (size_t)ended, sizeof *took, compare);
     kill(pid, SIGTERM);
     usleep(200000);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    printf("%.3f\t%d\t%.2f\t%.0f\t%.0f\t%ld\t%.0f\t%.0f\n", seconds, failed,
+    printf("%.3f\t%d\t%.2f\t%.0f\t%.0f\t%ld\t%.0f\t%.0f\t%ld\n", seconds, failed,
            used / count, took[ended / 2], took[ended * 99 / 100], threads,
-           bytes, quiet);
+           bytes, quiet, peak);
     return EXIT_SUCCESS;
 }

@@ -5,21 +5,22 @@ cd "$(dirname "$0")/../.."
 runs=${RUNS:-5}
 build=$PWD/build/bench
 mkdir -p "$build"
-cc -std=gnu17 -O2 -Wall -Wextra -o "$build/steps" tests/bench/steps.c
+port=${PORT:-7979}
+cc -std=gnu17 -O2 -Wall -Wextra -o "$build/server" tests/bench/server.c
 for step in 03 07; do
     make -s -C steps/$step-*/ server
 done
 
 # Runs one measurement once; its figures go to a file of raw data.
 measure() {
-    (cd assets && "$build/steps" "$2" "$(ls ../steps/"$1"-*/server)" \
-        hello.html $3) >> "$build/$1-$2.tsv"
+    (cd assets && "$build/server" "$2" "$port" "$3" "$4" \
+        "$(ls ../steps/"$1"-*/server)" "$port") >> "$build/$1-$2.tsv"
 }
 rm -f "$build"/0?-*.tsv
 for _ in $(seq "$runs"); do
     for step in 03 07; do
-        measure $step requests '20000 16'
-        measure $step flood 3000
+        measure $step close 20000 16
+        measure $step flood 3000 3000
     done
 done
 
@@ -33,12 +34,12 @@ row() {
     printf '%-4s  %-30s  %7s s  %7s /s  %5s failed  %6s us CPU  %5s threads  %6s KiB\n' \
         "$1" "$3" "$seconds" "$(echo "$4 $seconds" | awk '{printf "%d", $1 / $2}')" \
         "$(cut -f 2 "$file" | awk '{n += $1} END {print n}')" \
-        "$(median "$file" 3)" "$(cut -f 4 "$file" | sort -n | tail -n 1)" \
-        "$(cut -f 5 "$file" | sort -n | tail -n 1)"
+        "$(median "$file" 3)" "$(cut -f 6 "$file" | sort -n | tail -n 1)" \
+        "$(cut -f 9 "$file" | sort -n | tail -n 1)"
 }
 echo "Medians of $runs runs (failures: their sum; threads, memory: the most)"
 echo "step  load"
 for step in 03 07; do
-    row $step requests '20,000 requests, 16 at a time' 20000
+    row $step close '20,000 requests, 16 at a time' 20000
     row $step flood '3,000 connections at once' 3000
 done
