@@ -21,9 +21,11 @@ typedef struct Exchange {
 
 Connection *connection_new(int socket)
 {
-    Connection *connection = malloc(sizeof *connection);
+    Connection *connection = calloc(1, sizeof *connection);
     if (connection != NULL)
-        *connection = (Connection){.socket = socket};
+        connection->socket = socket;
+    else
+        close(socket);
     return connection;
 }
 
@@ -52,17 +54,14 @@ static bool failed(ssize_t result)
 static void receive(Connection *connection)
 {
     Exchange *exchange = connection->exchange;
-    if (exchange == NULL) {
-        exchange = malloc(sizeof *exchange);
-        if (exchange == NULL) {
-            enter(connection, CONNECTION_CLOSED);
-            return;
-        }
+    ssize_t got = 0;
+    if (exchange == NULL && (exchange = malloc(sizeof *exchange)) != NULL) {
         exchange->start = exchange->end = 0;
         connection->exchange = exchange;
     }
-    ssize_t got = recv(connection->socket, exchange->input + exchange->end,
-                       sizeof exchange->input - exchange->end, MSG_DONTWAIT);
+    if (exchange != NULL)
+        got = recv(connection->socket, exchange->input + exchange->end,
+                   sizeof exchange->input - exchange->end, MSG_DONTWAIT);
     if (got == 0 || failed(got))
         enter(connection, CONNECTION_CLOSED);
     else if (got > 0 && connection->state != CONNECTION_DRAIN)
@@ -78,8 +77,11 @@ static void send_rest(Connection *connection)
     Exchange *exchange = connection->exchange;
     struct iovec *part = exchange->unsent, *end = part + 2;
     struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
-    ssize_t sent =
-        sendmsg(connection->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#ifdef MSG_MORE /* on Linux the end can go with the last bytes */
+    flags |= exchange->request.keep_alive ? 0 : MSG_MORE;
+#endif
+    ssize_t sent = sendmsg(connection->socket, &message, flags);
     if (failed(sent)) {
         enter(connection, CONNECTION_CLOSED);
         return;

@@ -23,9 +23,8 @@ typedef struct Connection {
     struct Exchange *exchange; /* NULL while idle */
     /* What follows is the server's own. */
     struct Server *server;
-    struct Connection *previous, *next; /* in a ring of the same state */
-    int64_t deadline;                   /* in ms; 0: to be set anew */
-    uint32_t events;                    /* that epoll watches for */
+    int64_t deadline; /* in seconds; 0: to be set anew */
+    uint32_t events;  /* that epoll watches for; 0: not watched */
 } Connection;
 
 /* What all connections share. */
@@ -36,7 +35,8 @@ typedef struct {
     bool stopping; /* each answer is the last of its connection */
 } Service;
 
-/* Returns an idle connection that owns the socket; NULL without memory. */
+/* Returns an idle connection that owns the socket; or NULL without memory, and
+ * then the socket is closed. */
 Connection *connection_new(int socket);
 
 /* Does all that can be done without waiting, but reads only once, so that

@@ -208,24 +208,19 @@ bool http_percent_decode(const char *text, size_t length, char *decoded)
 
 const char *http_reason(int status)
 {
-    static const struct {
-        int status;
-        const char *words;
-    } reasons[] = {{200, "OK"},
-                   {400, "Bad Request"},
-                   {404, "Not Found"},
-                   {405, "Method Not Allowed"},
-                   {408, "Request Timeout"},
-                   {414, "URI Too Long"},
-                   {431, "Request Header Fields Too Large"},
-                   {501, "Not Implemented"},
-                   {503, "Service Unavailable"},
-                   {505, "HTTP Version Not Supported"},
-                   {0, ""}};
-    size_t i = 0;
-    while (reasons[i].status != status && reasons[i].status != 0)
-        i++;
-    return reasons[i].words;
+    static const char *const reasons[] = {
+        [200] = "OK",
+        [400] = "Bad Request",
+        [404] = "Not Found",
+        [405] = "Method Not Allowed",
+        [408] = "Request Timeout",
+        [414] = "URI Too Long",
+        [431] = "Request Header Fields Too Large",
+        [501] = "Not Implemented",
+        [503] = "Service Unavailable",
+        [505] = "HTTP Version Not Supported",
+    };
+    return reasons[status];
 }
 
 size_t http_format_head(char *buffer, int status, const char *date,

@@ -27,7 +27,7 @@ int http_parse(const char *buffer, size_t size, HttpRequest *request);
  * its end. Returns false if one is broken, or a NUL itself. */
 bool http_percent_decode(const char *text, size_t length, char *decoded);
 
-/* Returns the words for a status, "" for one that is not used here. */
+/* Returns the words for a status that these functions use. */
 const char *http_reason(int status);
 
 /* Writes an answer's head, without NUL, to a buffer of HTTP_ANSWER_MAX bytes.

@@ -47,17 +47,15 @@ JobQueue *job_queue_new(size_t capacity, size_t consumers)
         free(queue);
         return NULL;
     }
-    *queue = (JobQueue){
-        .jobs = jobs,
-        .capacity = capacity,
-        .out = PTHREAD_MUTEX_INITIALIZER,
-        .busy = consumers,
-        .in = PTHREAD_MUTEX_INITIALIZER,
-        .room = capacity,
-        .not_empty = PTHREAD_COND_INITIALIZER,
-        .not_full = PTHREAD_COND_INITIALIZER,
-        .idle = PTHREAD_COND_INITIALIZER,
-    };
+    *queue = (JobQueue){.jobs = jobs,
+                        .capacity = capacity,
+                        .busy = consumers,
+                        .room = capacity};
+    pthread_mutex_init(&queue->out, NULL);
+    pthread_mutex_init(&queue->in, NULL);
+    pthread_cond_init(&queue->not_empty, NULL);
+    pthread_cond_init(&queue->not_full, NULL);
+    pthread_cond_init(&queue->idle, NULL);
     return queue;
 }
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,12 +79,9 @@ static int listen_on(int *port)
 int main(int argc, char *argv[])
 {
     static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'},
-        {"threads", required_argument, NULL, 't'},
-        {"root", required_argument, NULL, 'r'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+        {"port", 1, NULL, 'p'}, {"threads", 1, NULL, 't'},
+        {"root", 1, NULL, 'r'}, {"quiet", 0, NULL, 'q'},
+        {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
     const char *root = access("assets", F_OK) == 0 ? "assets" : ".";
     int port = 7878, threads = 4, option;
     bool quiet = false;
@@ -108,10 +104,6 @@ int main(int argc, char *argv[])
     if (optind < argc)
         port = parse_number("port", argv[optind], 0, 65535);
 
-    struct rlimit files; /* a connection needs one: have as many as we may */
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN); /* who reads the log may leave */
 
     ThreadPool *pool;
