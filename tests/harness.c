@@ -801,8 +801,11 @@ char *file_read(const char *folder, const char *name, size_t *length)
 
 char *folder_new(void)
 {
-    char *folder = strdup("/tmp/hello-XXXXXX");
-    cr_assert(mkdtemp(folder) != NULL, "mkdtemp: %s", strerror(errno));
+    const char *parent = getenv("TMPDIR");
+    char *folder = NULL;
+    cr_assert(asprintf(&folder, "%s/hello-XXXXXX", parent ? parent : "/tmp")
+              != -1);
+    cr_assert(mkdtemp(folder) != NULL, "%s: %s", folder, strerror(errno));
     return folder;
 }
 
@@ -810,7 +813,7 @@ void folder_remove(char *folder)
 {
     const char *pages[] = {"hello.html", "404.html"};
     for (int i = 0; i < 2; i++) {
-        char path[64];
+        char path[4096];
         snprintf(path, sizeof path, "%s/%s", folder, pages[i]);
         unlink(path);
     }

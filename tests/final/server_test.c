@@ -199,7 +199,7 @@ static char *large_site(void)
 
 static void drop_site(char *folder)
 {
-    char path[128];
+    char path[4096];
     snprintf(path, sizeof path, "%s/hello.html", folder);
     unlink(path);
     snprintf(path, sizeof path, "%s/large.txt", folder);
@@ -1245,7 +1245,7 @@ Test(server, help)
 
 Test(server, options)
 {
-    char *folder = large_site(), options[256];
+    char *folder = large_site(), options[4200];
     snprintf(options, sizeof options, "--quiet --threads 7 --port 0 --root %s",
              folder);
     Server server = start_with(options, (Options){.port = ""});

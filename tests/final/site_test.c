@@ -21,7 +21,7 @@ static const Page *find(const Page *site, const char *path)
 /* Makes an empty folder. */
 static char *folder(void)
 {
-    static char name[64];
+    static char name[4096];
     const char *parent = getenv("TMPDIR");
     snprintf(name, sizeof name, "%s/site-XXXXXX", parent ? parent : "/tmp");
     cr_assert(mkdtemp(name) != NULL);
@@ -31,7 +31,7 @@ static char *folder(void)
 /* Writes a file into it. */
 static void put(const char *folder, const char *name, const char *text)
 {
-    char path[128];
+    char path[8192];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
     cr_assert(file != NULL);
@@ -73,7 +73,7 @@ Test(site, nothing_else_in_any_spelling)
     put(root, "hello.html", "hello");
     put(root, ".secret", "secret");
     put(root, "passwd", "ours");
-    char path[128];
+    char path[8192];
     snprintf(path, sizeof path, "%s/inner", root);
     mkdir(path, 0700);
     put(root, "inner/hidden.html", "hidden");
