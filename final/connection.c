@@ -75,7 +75,7 @@ static void receive(Connection *connection)
 static void send_rest(Connection *connection)
 {
     Exchange *exchange = connection->exchange;
-    struct iovec *part = exchange->unsent, *end = part + 2;
+    struct iovec *part = exchange->unsent;
     struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
     int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 #ifdef MSG_MORE /* on Linux the end can go with the last bytes */
@@ -88,7 +88,7 @@ static void send_rest(Connection *connection)
     }
     if (sent > 0)
         connection->deadline = 0;
-    for (; sent > 0 && part < end; part++) {
+    for (; sent > 0; part++) {
         size_t size =
             (size_t)sent < part->iov_len ? (size_t)sent : part->iov_len;
         part->iov_base = (char *)part->iov_base + size;

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define DESCRIPTORS_MAX 16384
-#define BATCH 256       /* events, or connections, taken at once */
+#define EVENTS_MAX 256  /* taken at once */
 #define STOP_SECONDS 10 /* to finish in */
 #define SLEEP_SECONDS 5 /* that /sleep takes */
 #define STOP (-1)       /* a message: server_stop() was called */
@@ -50,7 +50,7 @@ struct Server {
     Connection *connections[DESCRIPTORS_MAX]; /* by their descriptors */
 };
 
-static void handle(Server *server, int descriptor);
+static void handle(Server *server, Connection *connection, int events);
 
 static void read_clocks(Server *server)
 {
@@ -91,7 +91,7 @@ static void wait_and_handle(Server *server, int timeout)
     read_clocks(server);
     for (nfds_t i = 0; ready > 0 && i < count; i++)
         if (polls[i].revents != 0)
-            handle(server, polls[i].fd);
+            handle(server, server->connections[polls[i].fd], ready);
 }
 
 #else
@@ -114,11 +114,11 @@ static bool watch(Server *server, Connection *connection, uint32_t events)
 /* Waits for events, at most for timeout milliseconds, and handles them. */
 static void wait_and_handle(Server *server, int timeout)
 {
-    struct epoll_event events[BATCH];
-    int ready = epoll_wait(server->epoll, events, BATCH, timeout);
+    struct epoll_event events[EVENTS_MAX];
+    int ready = epoll_wait(server->epoll, events, EVENTS_MAX, timeout);
     read_clocks(server);
     for (int i = 0; i < ready; i++)
-        handle(server, events[i].data.fd);
+        handle(server, server->connections[events[i].data.fd], ready);
 }
 
 #endif
@@ -183,11 +183,11 @@ static void advance(Server *server, Connection *connection)
     park(server, connection);
 }
 
-/* Accepts connections. Returns false when there are no more, or no room: then
- * the listener is not watched until a connection ends or a second is over. */
-static bool accept_batch(Server *server)
+/* Accepts so many connections, or those there are. If there is no room for
+ * more, the listener is not watched until one ends or a second is over. */
+static void accept_connections(Server *server, int most)
 {
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < most; i++) {
         int socket = accept(server->listener.socket, NULL, NULL);
         Connection *connection = socket != -1 ? connection_new(socket) : NULL;
         if (connection != NULL) {
@@ -196,14 +196,13 @@ static bool accept_batch(Server *server)
             server->count++;
             advance(server, connection);
         } else if (errno == EAGAIN) {
-            return false;
+            break;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             watch(server, &server->listener, 0);
             set_alarm(server, server->now + 1);
-            return false;
+            break;
         }
     }
-    return true;
 }
 
 /* Stops listening, and ends the connections that ask for nothing. */
@@ -217,9 +216,7 @@ static void stop(Server *server)
     server->service.stopping = true;
     server->stop_deadline = server->now + STOP_SECONDS;
     set_alarm(server, server->stop_deadline);
-    int batches = SOMAXCONN / BATCH; /* what is in the kernel's queue by now */
-    while (batches > 0 && accept_batch(server))
-        batches--;
+    accept_connections(server, SOMAXCONN); /* all that are in the queue */
     watch(server, &server->listener, 0);
     close(server->listener.socket);
     for (int i = 0; i < server->descriptors; i++)
@@ -228,19 +225,19 @@ static void stop(Server *server)
             advance(server, server->connections[i]);
 }
 
-/* Handles what came for a descriptor. Its connection may have ended just now,
- * and another may have its number: to look at that one, too, does not harm,
+/* Handles one of several events. Its connection may just have ended (NULL), and
+ * another may have the descriptor: to look at that one, too, does not harm,
  * unless a worker has it, and then it is not watched. */
-static void handle(Server *server, int descriptor)
+static void handle(Server *server, Connection *connection, int events)
 {
-    Connection *connection = server->connections[descriptor];
     if (connection == NULL || connection->events == 0)
         return;
     if (connection == &server->listener) {
-        accept_batch(server);
+        accept_connections(server, events); /* so that all get their turn */
     } else if (connection == &server->inbox) {
         int message;
-        if (read(descriptor, &message, sizeof message) != sizeof message)
+        if (read(connection->socket, &message, sizeof message)
+            != sizeof message)
             return;
         if (message == STOP)
             stop(server);
