@@ -41,7 +41,7 @@ timeline listing figures:
 #:   make test-07 SRC=~/hello the same tests on your own program
 #:   make test-teeth          the tests' tests: programs that must not pass
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
-#:   make test-browser        every step in a real browser (Chromium)
+#:   make test-browser        every step, and final, in a real browser
 #:   make sanitize            threads and memory: sanitizers and valgrind
 #:   make lint                compiler warnings, clang-tidy, cppcheck, format
 #:   make bench               how fast, with what it is compared
