@@ -869,7 +869,7 @@ static int compare(const void *a, const void *b)
 static double honest_p99(const Server *server, double seconds,
                          const char *when, void (*meanwhile)(const Server *))
 {
-    enum { MOST = 100000 };
+    enum { MOST = 1000000 };
     static double took[MOST];
     size_t count = 0;
     for (double begun = now(); now() < begun + seconds && count < MOST;) {
