@@ -142,18 +142,24 @@ static void *compute(void *arg)
     return NULL;
 }
 
-/* Seconds for all jobs, shared out beforehand, without a pool: the ideal. */
-static double ideal(const Setup *setup)
+/* Seconds that so many threads take, which run the same. */
+static double in_threads(const Setup *setup, void *(*run)(void *))
 {
     current = setup;
     double start = now();
     pthread_t threads[MAX_THREADS];
     for (size_t i = 0; i < setup->workers; i++)
-        if (pthread_create(&threads[i], NULL, compute, threads) != 0)
+        if (pthread_create(&threads[i], NULL, run, threads) != 0)
             die("no thread");
     for (size_t i = 0; i < setup->workers; i++)
         pthread_join(threads[i], NULL);
-    double seconds = now() - start;
+    return now() - start;
+}
+
+/* Seconds for all jobs, shared out beforehand, without a pool: the ideal. */
+static double ideal(const Setup *setup)
+{
+    double seconds = in_threads(setup, compute);
     check_count(setup->jobs);
     return seconds;
 }
@@ -213,17 +219,10 @@ static void *lock_and_unlock(void *arg)
 /* Seconds for all operations of threads that contend for one mutex. */
 static double bare_mutex(const Setup *setup)
 {
-    current = setup;
-    double start = now();
-    pthread_t threads[MAX_THREADS];
-    for (size_t i = 0; i < setup->workers; i++)
-        if (pthread_create(&threads[i], NULL, lock_and_unlock, NULL) != 0)
-            die("no thread");
-    for (size_t i = 0; i < setup->workers; i++)
-        pthread_join(threads[i], NULL);
+    double seconds = in_threads(setup, lock_and_unlock);
     if (bare_count != setup->jobs)
         die("the mutex does not exclude");
-    return now() - start;
+    return seconds;
 }
 
 /* --- running them -------------------------------------------------------- */

@@ -556,47 +556,42 @@ static void *wait_for_pool(void *arg)
     return (void *)(intptr_t)thread_pool_wait(arg);
 }
 
+/* Has three threads wait, and lets the job that they wait for end; destroys the
+   pool before or after they have returned. */
+static void check_those_who_wait(bool destroy_first)
+{
+    ThreadPool *pool = build(2, 4);
+    Hold *hold = occupy(pool);
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        threads[i] = start(wait_for_pool, pool);
+    until_waiting(3);
+    sem_post(&hold->go_on);
+    if (destroy_first)
+        cr_assert(eq(int, thread_pool_destroy(pool), 0));
+    for (int i = 0; i < 3; i++) {
+        void *error;
+        pthread_join(threads[i], &error);
+        cr_assert(eq(int, (int)(intptr_t)error, 0));
+    }
+    cr_assert(hold->ended);
+    if (!destroy_first)
+        thread_pool_destroy(pool);
+    free(hold);
+}
+
 Test(pool, wait_wakes_all_who_wait)
 {
-    for (int round = 0; round < 200; round++) {
-        ThreadPool *pool = build(2, 4);
-        Hold *hold = occupy(pool);
-        pthread_t threads[3];
-        for (int i = 0; i < 3; i++)
-            threads[i] = start(wait_for_pool, pool);
-        until_waiting(3);
-        sem_post(&hold->go_on);
-        for (int i = 0; i < 3; i++) {
-            void *error;
-            pthread_join(threads[i], &error);
-            cr_assert(eq(int, (int)(intptr_t)error, 0));
-        }
-        cr_assert(hold->ended);
-        thread_pool_destroy(pool);
-        free(hold);
-    }
+    for (int round = 0; round < 200; round++)
+        check_those_who_wait(false);
 }
 
 /* Threads that are still about to return from wait do not touch a freed pool:
    the sanitizers see to that in the stress program, too. */
 Test(pool, destroy_lets_those_out_who_wait)
 {
-    for (int round = 0; round < 200; round++) {
-        ThreadPool *pool = build(2, 4);
-        Hold *hold = occupy(pool);
-        pthread_t threads[3];
-        for (int i = 0; i < 3; i++)
-            threads[i] = start(wait_for_pool, pool);
-        until_waiting(3);
-        sem_post(&hold->go_on);
-        cr_assert(eq(int, thread_pool_destroy(pool), 0));
-        for (int i = 0; i < 3; i++) {
-            void *error;
-            pthread_join(threads[i], &error);
-            cr_assert(eq(int, (int)(intptr_t)error, 0));
-        }
-        free(hold);
-    }
+    for (int round = 0; round < 200; round++)
+        check_those_who_wait(true);
 }
 
 typedef struct {
