@@ -59,9 +59,14 @@ static void receive(Connection *connection)
         exchange->start = exchange->end = 0;
         connection->exchange = exchange;
     }
-    if (exchange != NULL)
+    if (exchange != NULL) {
+        exchange->end -= exchange->start;
+        memmove(exchange->input, exchange->input + exchange->start,
+                exchange->end);
+        exchange->start = 0;
         got = recv(connection->socket, exchange->input + exchange->end,
                    sizeof exchange->input - exchange->end, MSG_DONTWAIT);
+    }
     if (got == 0 || failed(got))
         enter(connection, CONNECTION_CLOSED);
     else if (got > 0 && connection->state != CONNECTION_DRAIN)
@@ -77,7 +82,7 @@ static void send_rest(Connection *connection)
     Exchange *exchange = connection->exchange;
     struct iovec *part = exchange->unsent;
     struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
-    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    int flags = MSG_DONTWAIT;
 #ifdef MSG_MORE /* on Linux the end can go with the last bytes */
     flags |= exchange->request.keep_alive ? 0 : MSG_MORE;
 #endif
@@ -103,7 +108,7 @@ static void send_rest(Connection *connection)
         enter(connection, CONNECTION_CLOSED);
     } else {
         enter(connection, CONNECTION_DRAIN);
-        exchange->end = 0;
+        exchange->end = exchange->start;
         shutdown(connection->socket, SHUT_WR);
     }
 }
@@ -128,33 +133,6 @@ static void answer(Connection *connection, const Service *service, int status)
     send_rest(connection);
 }
 
-/* Takes a request from the input, and answers it or leaves it to a worker.
- * Returns false if there is none. */
-static bool take_request(Connection *connection, const Service *service)
-{
-    Exchange *exchange = connection->exchange;
-    HttpRequest *request = &exchange->request;
-    int status = http_parse(exchange->input + exchange->start,
-                            exchange->end - exchange->start, request);
-    if (status == 0)
-        return false;
-    exchange->start += request->size;
-    exchange->page = NULL;
-    if (status == 200) {
-        exchange->page =
-            site_find(service->site, request->path, request->path_length);
-        if (exchange->page == NULL) {
-            status = 404;
-            exchange->page = site_find(service->site, "/404.html", 9);
-        }
-    }
-    if (status == 200 && strcmp(exchange->page->path, "sleep") == 0)
-        enter(connection, CONNECTION_WORK);
-    else
-        answer(connection, service, status);
-    return true;
-}
-
 void connection_advance(Connection *connection, const Service *service)
 {
     if (connection->state == CONNECTION_WRITE)
@@ -164,21 +142,33 @@ void connection_advance(Connection *connection, const Service *service)
     else
         receive(connection);
     while (connection->state <= CONNECTION_HEAD) { /* 9.3.2: pipelined */
-        if (take_request(connection, service))
-            continue;
         Exchange *exchange = connection->exchange;
-        exchange->end -= exchange->start;
-        memmove(exchange->input, exchange->input + exchange->start,
-                exchange->end);
-        exchange->start = 0;
-        if (exchange->end > 0) {
+        HttpRequest *request = &exchange->request;
+        int status = http_parse(exchange->input + exchange->start,
+                                exchange->end - exchange->start, request);
+        if (status == 0 && exchange->start < exchange->end) {
             enter(connection, CONNECTION_HEAD);
-        } else {
+            break;
+        }
+        if (status == 0) {
             enter(connection, CONNECTION_IDLE);
             free(exchange);
             connection->exchange = NULL;
+            break;
         }
-        break;
+        exchange->start += request->size;
+        exchange->page = NULL;
+        if (status == 200)
+            exchange->page =
+                site_find(service->site, request->path, request->path_length);
+        if (status == 200 && exchange->page == NULL) {
+            status = 404;
+            exchange->page = site_find(service->site, "/404.html", 9);
+        }
+        if (status == 200 && strcmp(exchange->page->path, "sleep") == 0)
+            enter(connection, CONNECTION_WORK);
+        else
+            answer(connection, service, status);
     }
 }
 

@@ -16,14 +16,13 @@ typedef enum {
     CONNECTION_CLOSED /* connection_destroy() */
 } ConnectionState;
 
-/* One client. One thread at a time owns it, and only that may touch it. */
+/* One client. One thread at a time owns it; what is said of it is for that. */
 typedef struct Connection {
     int socket;
     ConnectionState state;
     struct Exchange *exchange; /* NULL while idle */
     /* What follows is the server's own. */
-    struct Server *server;
-    int64_t deadline; /* in seconds; 0: to be set anew */
+    int64_t deadline; /* in ms; 0: to be set anew */
     uint32_t events;  /* that epoll watches for; 0: not watched */
 } Connection;
 

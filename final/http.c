@@ -45,11 +45,16 @@ static bool at_end(const char *text)
     return text[0] == '\n' || (text[0] == '\r' && text[1] == '\n');
 }
 
-/* Returns the line after this one, or NULL if this one has no end yet. */
-static const char *next_line(const char *line, const char *end)
+/* Returns the line that a text begins with, and moves the text behind it; or
+ * returns NULL if the line has no end yet. */
+static const char *take_line(const char **text, const char *end)
 {
+    const char *line = *text;
     const char *newline = memchr(line, '\n', (size_t)(end - line));
-    return newline != NULL ? newline + 1 : NULL;
+    if (newline == NULL)
+        return NULL;
+    *text = newline + 1;
+    return line;
 }
 
 /* Compares a text with a word, in small letters or capitals. */
@@ -154,32 +159,24 @@ int http_parse(const char *buffer, size_t size, HttpRequest *request)
     *request = (HttpRequest){.path = ""};
     if (size > HTTP_HEAD_MAX)
         size = HTTP_HEAD_MAX;
-    const char *end = buffer + size, *line = buffer;
-    const char *next = next_line(line, end);
-    if (next != NULL && at_end(line)) { /* 2.2: an empty line may come first */
-        line = next;
-        next = next_line(line, end);
-    }
-    if (next == NULL)
+    const char *end = buffer + size, *rest = buffer;
+    const char *line = take_line(&rest, end);
+    if (line != NULL && at_end(line)) /* 2.2: an empty line may come first */
+        line = take_line(&rest, end);
+    if (line == NULL)
         return size < HTTP_HEAD_MAX ? 0 : 414; /* 9110 15.5.15 */
-    int minor;
-    int status = parse_request_line(line, request, &minor);
     Fields fields = {0};
-    while (status == 200) {
-        line = next;
-        next = next_line(line, end);
-        if (next == NULL)
-            return size < HTTP_HEAD_MAX ? 0 : 431; /* 6585 5 */
-        if (at_end(line))
-            break;
+    int minor, status = parse_request_line(line, request, &minor);
+    while (status == 200 && (line = take_line(&rest, end)) && !at_end(line))
         status = parse_field(line, &fields);
-    }
     if (status != 200)
         return status;
+    if (line == NULL)
+        return size < HTTP_HEAD_MAX ? 0 : 431;         /* 6585 5 */
     if ((minor > 0 && fields.hosts == 0)               /* 3.2 */
         || (fields.lengths > 0 && fields.codings > 0)) /* 6.1: smuggling */
         return 400;
-    request->size = (size_t)(next - buffer);
+    request->size = (size_t)(rest - buffer);
     bool last = fields.close || (minor == 0 && !fields.keep_alive); /* 9.3 */
     request->last = last && !fields.body; /* 9110 9.3.1: it is not read */
     request->keep_alive = !last && !fields.body;
@@ -226,13 +223,12 @@ const char *http_reason(int status)
 size_t http_format_head(char *buffer, int status, const char *date,
                         const char *type, size_t length, bool keep_alive)
 {
-    int size =
-        snprintf(buffer, HTTP_ANSWER_MAX,
-                 "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n"
-                 "Content-Length: %zu\r\nConnection: %s\r\n%s%s\r\n",
-                 status, http_reason(status), date, type, length,
-                 keep_alive ? "keep-alive" : "close",
-                 status == 405 ? "Allow: GET, HEAD\r\n" : "", /* 9110 15.5.6 */
-                 status == 503 ? "Retry-After: 5\r\n" : "");  /* 9110 15.6.4 */
-    return (size_t)size;
+    return (size_t)snprintf(
+        buffer, HTTP_ANSWER_MAX,
+        "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n"
+        "Content-Length: %zu\r\nConnection: %s\r\n%s%s\r\n",
+        status, http_reason(status), date, type, length,
+        keep_alive ? "keep-alive" : "close",
+        status == 405 ? "Allow: GET, HEAD\r\n" : "", /* 9110 15.5.6 */
+        status == 503 ? "Retry-After: 5\r\n" : "");  /* 9110 15.6.4 */
 }

@@ -37,28 +37,22 @@ static const char *type_of(const char *name)
  * page. */
 static Page *add(Page *site, int directory, const char *name, const char *path)
 {
-    int file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (file == -1 && errno == ELOOP)
-        return site; /* a symbolic link: it may lead anywhere */
     struct stat info;
-    if (file == -1 || fstat(file, &info) == -1)
+    if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == -1)
         die(name);
-    if (S_ISREG(info.st_mode)) {
-        Page *page = malloc(sizeof *page + (size_t)info.st_size);
-        if (page == NULL)
-            die(name);
-        *page = (Page){site, strdup(path), type_of(name), 0};
-        ssize_t got;
-        while ((got = read(file, page->body + page->size,
-                           (size_t)info.st_size - page->size))
-               > 0)
-            page->size += (size_t)got;
-        if (page->path == NULL || got == -1)
-            die(name);
-        site = page;
-    }
-    close(file);
-    return site;
+    if (!S_ISREG(info.st_mode))
+        return site; /* a link, say: it may lead anywhere */
+    int file = openat(directory, name, O_RDONLY | O_NOFOLLOW);
+    FILE *stream = file != -1 ? fdopen(file, "r") : NULL;
+    Page *page = malloc(sizeof *page + (size_t)info.st_size);
+    if (stream == NULL || page == NULL)
+        die(name);
+    *page = (Page){site, strdup(path), type_of(name), 0};
+    page->size = fread(page->body, 1, (size_t)info.st_size, stream);
+    if (page->path == NULL || ferror(stream))
+        die(name);
+    fclose(stream);
+    return page;
 }
 
 Page *site_load(const char *directory)

@@ -14,7 +14,7 @@ typedef struct Page {
 } Page;
 
 /* Reads the files of a directory, but not its subdirectories, its symbolic
- * links, and names that begin with a dot; / and /sleep are hello.html again.
+ * links, and names that begin with a dot; / and /sleep are its hello.html.
  * Returns the first page; ends the program if anything cannot be read. */
 Page *site_load(const char *directory);
 

@@ -15,7 +15,7 @@
 typedef struct {
     size_t id;
     pthread_t thread;
-    JobQueue *queue;
+    ThreadPool *pool;
 } Worker;
 
 struct ThreadPool {
@@ -24,17 +24,21 @@ struct ThreadPool {
     JobQueue *queue;
 };
 
+/* The pool that this thread works for, or NULL: each thread has its own. */
+static _Thread_local ThreadPool *own_pool;
+
 /* Runs in each worker's thread. */
 static void *worker_run(void *arg)
 {
     Worker *worker = arg;
+    own_pool = worker->pool;
 #ifdef __linux__ /* each other system has its own way to name a thread */
     char name[16];
     snprintf(name, sizeof name, "worker-%zu", worker->id);
     prctl(PR_SET_NAME, name);
 #endif
     Job job;
-    while (job_queue_pop(worker->queue, &job))
+    while (job_queue_pop(own_pool->queue, &job))
         job.function(job.arg);
     return NULL;
 }
@@ -53,7 +57,7 @@ static int start_workers(ThreadPool *pool, size_t size)
     while (error == 0 && pool->size < size) {
         Worker *worker = &pool->workers[pool->size];
         worker->id = pool->size;
-        worker->queue = pool->queue;
+        worker->pool = pool;
         error = pthread_create(&worker->thread, NULL, worker_run, worker);
         if (error == 0)
             pool->size++;
@@ -67,17 +71,14 @@ int thread_pool_build(ThreadPool **result, size_t size, size_t capacity)
     if (size == 0 || capacity == 0)
         return EINVAL;
 
-    ThreadPool *pool = malloc(sizeof *pool);
-    Worker *workers = calloc(size, sizeof *workers);
-    JobQueue *queue = job_queue_new(capacity, size);
-    if (pool == NULL || workers == NULL || queue == NULL) {
-        job_queue_destroy(queue);
-        free(workers);
-        free(pool);
+    ThreadPool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL)
         return ENOMEM;
-    }
-    *pool = (ThreadPool){.workers = workers, .queue = queue};
-    int error = start_workers(pool, size);
+    pool->workers = calloc(size, sizeof *pool->workers);
+    pool->queue = job_queue_new(capacity, size);
+    int error = ENOMEM;
+    if (pool->workers != NULL && pool->queue != NULL)
+        error = start_workers(pool, size);
     if (error == 0)
         *result = pool;
     else
@@ -98,15 +99,6 @@ ThreadPool *thread_pool_new(size_t size)
     return pool;
 }
 
-/* Tells whether the calling thread is one of the pool's workers. */
-static bool is_worker(const ThreadPool *pool)
-{
-    for (size_t id = 0; id < pool->size; id++)
-        if (pthread_equal(pool->workers[id].thread, pthread_self()))
-            return true;
-    return false;
-}
-
 int thread_pool_try_execute(ThreadPool *pool, void (*function)(void *arg),
                             void *arg)
 {
@@ -119,14 +111,14 @@ int thread_pool_execute(ThreadPool *pool, void (*function)(void *arg),
     int error = thread_pool_try_execute(pool, function, arg);
     if (error != EAGAIN)
         return error;
-    if (is_worker(pool))
+    if (own_pool == pool)
         return EDEADLK;
     return job_queue_push(pool->queue, (Job){function, arg}, true);
 }
 
 int thread_pool_wait(ThreadPool *pool)
 {
-    if (is_worker(pool))
+    if (own_pool == pool)
         return EDEADLK;
     job_queue_wait_idle(pool->queue);
     return 0;
@@ -134,9 +126,10 @@ int thread_pool_wait(ThreadPool *pool)
 
 int thread_pool_destroy(ThreadPool *pool)
 {
-    if (is_worker(pool))
+    if (own_pool == pool)
         return EDEADLK;
-    job_queue_close(pool->queue);
+    if (pool->queue != NULL)
+        job_queue_close(pool->queue);
     for (size_t id = 0; id < pool->size; id++)
         pthread_join(pool->workers[id].thread, NULL);
     job_queue_destroy(pool->queue);

@@ -1,5 +1,6 @@
 /* The pages: which there are, and which there are not in any spelling. */
 
+#define _DEFAULT_SOURCE /* S_IFSOCK */
 #include "site.h"
 
 #include <criterion/criterion.h>
@@ -42,7 +43,7 @@ static void put(const char *folder, const char *name, const char *text)
 /* Removes it again. */
 static void drop(const char *folder)
 {
-    char command[128];
+    char command[8192];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     cr_assert(system(command) == 0);
 }
@@ -81,6 +82,8 @@ Test(site, nothing_else_in_any_spelling)
     cr_assert(symlink("/etc/passwd", path) == 0);
     snprintf(path, sizeof path, "%s/pipe", root);
     cr_assert(mkfifo(path, 0600) == 0); /* to open it must not wait */
+    snprintf(path, sizeof path, "%s/socket", root);
+    cr_assert(mknod(path, S_IFSOCK | 0600, 0) == 0); /* nobody can open it */
     Page *site = site_load(root);
     drop(root);
 
@@ -89,7 +92,7 @@ Test(site, nothing_else_in_any_spelling)
         "/./hello.html", "/HELLO.html", "/hello", "/hello.htm",
         "/hello.html%00", "/hello.html%00.png", "/%", "/%6", "/%zz",
         "/inner", "/inner/", "/inner/hidden.html", "/inner%2fhidden.html",
-        "/.secret", "/%2esecret", "/./.secret", "/link.html", "/pipe",
+        "/.secret", "/%2esecret", "/./.secret", "/link.html", "/pipe", "/socket",
         "/../etc/passwd", "/../../../../etc/passwd", "/..%2f..%2fetc%2fpasswd",
         "/%2e%2e/%2e%2e/etc/passwd", "/%2e%2e%2fetc%2fpasswd",
         "/%252e%252e/etc/passwd", "/..%c0%af..%c0%afetc/passwd",
