@@ -300,13 +300,6 @@ static void handle_signal(int number)
     errno = error;
 }
 
-static void handle_signals(void (*handler)(int))
-{
-    struct sigaction action = {.sa_handler = handler};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 /* Returns a socket that listens on 127.0.0.1, or ends the program. */
 static int listen_on(int *port)
 {
@@ -366,7 +359,9 @@ bool server_run(int port, const Page *site, ThreadPool *pool, bool quiet)
     server.service = (Service){.site = site, .quiet = quiet};
     server.alarm = server.stop_deadline = INT64_MAX;
     read_clocks();
-    handle_signals(handle_signal); /* in this thread: workers block them */
+    struct sigaction action = {.sa_handler = handle_signal};
+    sigaction(SIGINT, &action, NULL); /* in this thread: workers block it */
+    sigaction(SIGTERM, &action, NULL);
     printf("Listening on http://127.0.0.1:%d\n", port);
     while (server.now < server.stop_deadline) {
         fflush(stdout); /* the log */
