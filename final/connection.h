@@ -16,7 +16,8 @@ typedef enum {
     CONNECTION_CLOSED /* connection_destroy() */
 } ConnectionState;
 
-/* One client. One thread at a time owns it; what is said of it is for that. */
+/* One client. One thread at a time owns it: a worker, while its state is WORK,
+ * needs no more of it than the number of the socket. */
 typedef struct Connection {
     int socket;
     ConnectionState state;

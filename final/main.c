@@ -51,7 +51,7 @@ int main(int argc, char *argv[])
     if (optind < argc)
         port = parse_number("port", argv[optind], 0, 65535);
 
-    signal(SIGPIPE, SIG_IGN); /* who reads the log may leave */
+    signal(SIGPIPE, SIG_IGN); /* a client, or who reads the log, may leave */
 
     ThreadPool *pool;
     int error = thread_pool_build(&pool, (size_t)threads, QUEUE_CAPACITY);

@@ -58,7 +58,7 @@ static struct {
     Connection *connections[DESCRIPTORS_MAX]; /* by their descriptors */
 } server;
 
-static void handle(Connection *connection, int events);
+static void handle(Connection *connection, int ready);
 
 static void read_clocks(void)
 {
@@ -241,15 +241,15 @@ static void stop(void)
     close(server.listener.socket);
 }
 
-/* Handles one of several events. Its connection may just have ended (NULL), and
- * another may have the descriptor: to look at that one, too, does not harm,
- * unless a worker has it, and then it is not watched. */
-static void handle(Connection *connection, int events)
+/* Handles one event of those that are ready. Its connection may just have ended
+ * (NULL), and another may have the descriptor: to look at that one, too, does
+ * not harm, unless a worker has it, and then it is not watched. */
+static void handle(Connection *connection, int ready)
 {
     if (connection == NULL || connection->events == 0)
         return;
     if (connection == &server.listener) {
-        accept_connections(events); /* so that all get their turn */
+        accept_connections(ready); /* so that all get their turn */
     } else if (connection == &server.inbox) {
         int message;
         if (read(connection->socket, &message, sizeof message)

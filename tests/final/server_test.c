@@ -702,7 +702,7 @@ Test(server, a_silent_crowd_with_256_descriptors)
     finish(&server);
 }
 
-/* The connection that has been idle longest ends before its time. */
+/* Connections that have been idle for a second end before their time. */
 Test(server, an_idle_connection_makes_room)
 {
     Server server = start_with("--quiet", (Options){.descriptors = 16});
