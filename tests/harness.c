@@ -691,6 +691,11 @@ void check_no_mixing(int from)
     for (double start = now(); now() < start + 0.3;) /* let it be read */
         moment();
     Answer other = client_get(&server, "GET /foo HTTP/1.1");
+    char byte;
+    check(from, recv(slow, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1,
+          "While one client had sent half of `GET / HTTP/1.1`, another asked "
+          "for `/foo`: it was answered only when the server had given up the "
+          "first. Does a thread hold a lock while it serves a client?");
     client_send(slow, halves[1], strlen(halves[1]));
     Answer answer = client_receive(slow, PATIENCE);
     check_answer(from, &other, "GET /foo HTTP/1.1", "HTTP/1.1 404 NOT FOUND",
