@@ -555,6 +555,7 @@ Test(server, the_log_cannot_be_forged)
         "X: x\n200 /forged\x1b[31m");
     cr_expect(eq(int, reply(&one).status, 200));
     cr_expect(eq(int, reply(&one).status, 408));
+    server_wait_output(&server, "\n408", 1);
     char *output = server_output(&server);
     cr_expect(strstr(output, "\n408 /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n") != NULL,
               "%s", output);
