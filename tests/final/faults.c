@@ -1,7 +1,8 @@
 /*
  * Linked with the server in place of some functions (ld --wrap): the call
- * that FAULT="name N errno" says, the Nth of that name, fails. So is every
- * call in the program made to fail once, on every path that comes to it.
+ * that FAULT="name N errno times" says, the Nth of that name, fails, and so do
+ * those after it, so many times in all. So is every call in the program made to
+ * fail once, on every path that comes to it.
  */
 
 #include <errno.h>
@@ -19,11 +20,14 @@ static bool fails(const char *name)
 {
     static atomic_int calls;
     char wanted[32];
-    int number, error;
+    int first, error, times;
     const char *fault = getenv("FAULT");
     if (fault == NULL
-        || sscanf(fault, "%31s %d %d", wanted, &number, &error) != 3
-        || strcmp(name, wanted) != 0 || atomic_fetch_add(&calls, 1) + 1 != number)
+        || sscanf(fault, "%31s %d %d %d", wanted, &first, &error, &times) != 4
+        || strcmp(name, wanted) != 0)
+        return false;
+    int call = atomic_fetch_add(&calls, 1) + 1;
+    if (call < first || call >= first + times)
         return false;
     static const char done[] = "fault injected\n";
     if (write(STDERR_FILENO, done, sizeof done - 1) == -1)
