@@ -711,15 +711,15 @@ void check_no_mixing(int from)
         server_stop(&server);
 }
 
-double check_sleep_then_root(int from)
+double check_two(int from, const Server *server, const char *first,
+                 const char *second)
 {
-    const char *requests[] = {"GET /sleep HTTP/1.1", "GET / HTTP/1.1"};
-    Server server = server_start((Options){0});
+    const char *requests[] = {first, second};
     int clients[2];
     Answer answers[2];
 
     for (int i = 0; i < 2; i++) {
-        clients[i] = client_connect(&server);
+        clients[i] = client_connect(server);
         client_ask(clients[i], requests[i]);
     }
     clients_receive(2, clients, answers, PATIENCE);
@@ -728,8 +728,16 @@ double check_sleep_then_root(int from)
                      "hello.html");
         free(answers[i].data);
     }
-    server_stop(&server);
     return answers[1].at - answers[0].at;
+}
+
+double check_sleep_then_root(int from)
+{
+    Server server = server_start((Options){0});
+    double later =
+        check_two(from, &server, "GET /sleep HTTP/1.1", "GET / HTTP/1.1");
+    server_stop(&server);
+    return later;
 }
 
 /* How long a silence must be to be believed, in seconds. */

@@ -165,6 +165,14 @@ void check_idle(int from, const Server *server);
 void check_no_mixing(int from);
 
 /*
+ * Asks for two pages on a connection each, in the step of that number, and
+ * checks that both answers are hello.html. Returns by how many seconds the
+ * second was answered later than the first.
+ */
+double check_two(int from, const Server *server, const char *first,
+                 const char *second);
+
+/*
  * Asks for `/sleep`, then for `/` on a connection of its own, in the step of
  * the same number, and checks both answers. Returns by how many seconds `/` was
  * answered later than `/sleep`.

@@ -12,22 +12,11 @@
 
 TestSuite(step08, .timeout = TIMEOUT);
 
-/* Checks the two answers, which must both be whole. */
-static void check_two(const char *first, const char *second)
+/* Checks the two answers, and that the server ends after them. */
+static void check_two_and_end(const char *first, const char *second)
 {
     Server server = server_start((Options){0});
-    const char *requests[] = {first, second};
-    int clients[2];
-    Answer answers[2];
-
-    for (int i = 0; i < 2; i++) {
-        clients[i] = client_connect(&server);
-        client_ask(clients[i], requests[i]);
-    }
-    clients_receive(2, clients, answers, PATIENCE);
-    for (int i = 0; i < 2; i++)
-        check_answer(8, &answers[i], requests[i], "HTTP/1.1 200 OK",
-                     "hello.html");
+    check_two(8, &server, first, second);
     server_wait_clean(&server);
     check(8, client_try_connect(&server) == -1,
           "After its end the server should accept nothing");
@@ -35,22 +24,22 @@ static void check_two(const char *first, const char *second)
 
 Test(step08, two_quick_requests)
 {
-    check_two("GET / HTTP/1.1", "GET / HTTP/1.1");
+    check_two_and_end("GET / HTTP/1.1", "GET / HTTP/1.1");
 }
 
 Test(step08, slow_requests_are_finished)
 {
-    check_two("GET /sleep HTTP/1.1", "GET /sleep HTTP/1.1");
+    check_two_and_end("GET /sleep HTTP/1.1", "GET /sleep HTTP/1.1");
 }
 
 Test(step08, the_slow_one_is_first)
 {
-    check_two("GET /sleep HTTP/1.1", "GET / HTTP/1.1");
+    check_two_and_end("GET /sleep HTTP/1.1", "GET / HTTP/1.1");
 }
 
 Test(step08, the_slow_one_is_second)
 {
-    check_two("GET / HTTP/1.1", "GET /sleep HTTP/1.1");
+    check_two_and_end("GET / HTTP/1.1", "GET /sleep HTTP/1.1");
 }
 
 Test(step08, a_third_connection_is_refused)

@@ -197,6 +197,17 @@ static char *large_site(void)
     return folder;
 }
 
+/* Asks for the large page on a new connection, with so little room for what
+ * comes; 0: with the usual. */
+static Client ask_for_large(const Server *server, int room)
+{
+    Client one = client(server);
+    if (room > 0)
+        setsockopt(one.socket, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    say(&one, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    return one;
+}
+
 static void drop_site(char *folder)
 {
     char path[4096];
@@ -300,10 +311,8 @@ Test(server, a_large_page_in_small_pieces)
 {
     char *folder = large_site();
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
-    Client one = client(&server);
-    int small = 16384;
-    setsockopt(one.socket, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    say(&one, "GET /large.txt HTTP/1.1\r\n" H "\r\n" GET);
+    Client one = ask_for_large(&server, 16384);
+    say(&one, GET);
     Reply answer = reply(&one);
     cr_assert(eq(int, answer.status, 200));
     cr_assert(eq(sz, answer.size, 8000000));
@@ -586,8 +595,7 @@ Test(server, a_client_that_never_reads_is_cut_off)
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
     int descriptors = server_descriptors(&server);
     double begun = now();
-    Client deaf = client(&server);
-    say(&deaf, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    Client deaf = ask_for_large(&server, 0);
     take_in(&deaf, 1);
     server_wait_descriptors(&server, descriptors + 1);
     server_wait_descriptors(&server, descriptors);
@@ -604,10 +612,7 @@ Test(server, a_client_that_reads_slowly_gets_all)
 {
     char *folder = large_site();
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
-    Client slow = client(&server);
-    int small = 65536;
-    setsockopt(slow.socket, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    say(&slow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    Client slow = ask_for_large(&server, 65536);
     double begun = now();
     while (slow.size < 8000000 && !slow.ended) {
         take_in(&slow, PATIENCE);
@@ -1073,8 +1078,7 @@ Test(server, shutdown_finishes_an_answer)
 {
     char *folder = large_site();
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
-    Client one = client(&server);
-    say(&one, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    Client one = ask_for_large(&server, 0);
     take_in(&one, PATIENCE);
     say(&one, GET);
     kill(server.pid, SIGTERM);
