@@ -222,11 +222,12 @@ Test(connection, a_request_and_the_end)
 }
 
 /* The last answer is followed by the end of what we say, then by patience. */
-Test(connection, an_end_in_stages)
+static void check_end_in_stages(const char *request, size_t size,
+                                const char *status)
 {
     Talk talk = begin();
-    say(&talk, "nonsense\r\n", 10);
-    cr_expect(eq(int, count(&talk, "HTTP/1.1 400 Bad Request\r\n"), 1));
+    say(&talk, request, size);
+    cr_expect(eq(int, count(&talk, status), 1));
     cr_expect(eq(int, count(&talk, "\r\nConnection: close\r\n"), 1));
     char byte;
     cr_expect(recv(talk.client, &byte, 1, MSG_DONTWAIT) == 0); /* the end */
@@ -239,6 +240,14 @@ Test(connection, an_end_in_stages)
     connection_advance(talk.connection, &talk.service);
     cr_expect(eq(int, talk.connection->state, CONNECTION_CLOSED));
     end(&talk);
+}
+
+Test(connection, an_end_in_stages)
+{
+    static char line[HTTP_HEAD_MAX]; /* all the room that there is */
+    memset(line, 'x', sizeof line);
+    check_end_in_stages("nonsense\r\n", 10, "HTTP/1.1 400 Bad Request\r\n");
+    check_end_in_stages(line, sizeof line, "HTTP/1.1 414 URI Too Long\r\n");
 }
 
 Test(connection, refused)
