@@ -1258,16 +1258,24 @@ static void exercise(const Server *server)
     }
 }
 
+/* Has some calls of a function fail in the server that is started next, from
+ * the first on; see faults.c. Returns how the fault is called. */
+static const char *set_fault(const char *name, int first, int error, int times)
+{
+    static char fault[64];
+    if (getenv("FAULTS") == NULL)
+        cr_skip_test("only the program of make faults can fail on demand");
+    snprintf(fault, sizeof fault, "%s %d %d %d", name, first, error, times);
+    setenv("FAULT", fault, 1);
+    return fault;
+}
+
 /* Has the 1st, 2nd, ... call of a function fail, until there are no more. If it
  * may not start then, it must say why. */
 static void fail_each(const char *name, int error, bool starts)
 {
-    if (getenv("FAULTS") == NULL)
-        cr_skip_test("only the program of make faults can fail on demand");
     for (int number = 1;; number++) {
-        char fault[64];
-        snprintf(fault, sizeof fault, "%s %d %d 1", name, number, error);
-        setenv("FAULT", fault, 1);
+        const char *fault = set_fault(name, number, error, 1);
         Server server = start_with("--quiet", (Options){.may_end = true});
         if (server.port == 0) {
             int status = ended(&server);
@@ -1341,15 +1349,26 @@ FAULT(aligned_alloc, ENOMEM, true)
 FAULT(strdup, ENOMEM, true)
 FAULT(pthread_create, EAGAIN, true)
 
+/* A connection that cannot be watched ends, and does not wait for a time-out. */
+Test(faults, epoll_ctl_fails_for_a_connection, .timeout = TIMEOUT)
+{
+    set_fault("epoll_ctl", 3, ENOSPC, 1); /* after the listener, the pipe */
+    Server server = start();
+    Client one = client(&server);
+    say(&one, "GET / HT");
+    closed_after(&one);
+    cr_expect(eq(sz, one.size, 0), "%s", one.data);
+    leave(&one);
+    check_pages(&server);
+    finish(&server);
+}
+
 /* To listen again, when there is room again, may fail, too, and not just once:
  * no event comes then that would have it tried again. */
 Test(faults, epoll_ctl_fails_for_seconds, .timeout = TIMEOUT)
 {
-    if (getenv("FAULTS") == NULL)
-        cr_skip_test("only the program of make faults can fail on demand");
-    char fault[64]; /* after the listener, the pipe, and the idle; the pause */
-    snprintf(fault, sizeof fault, "epoll_ctl 9 %d 8", ENOSPC);
-    setenv("FAULT", fault, 1);
+    /* after the listener, the pipe, the five, and the pause */
+    set_fault("epoll_ctl", 9, ENOSPC, 8);
     Server server = start_with("--quiet", (Options){.descriptors = 12});
     Client idle[5], waiting;
     for (int i = 0; i < 5; i++) {
