@@ -43,7 +43,9 @@ timeline listing figures:
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
 #:   make sanitize            threads and memory: sanitizers and valgrind
-#:   make lint                compiler warnings, clang-tidy, cppcheck, format
+#:   make check               after a small change: text, generated files, lint;
+#:                            then the tests of steps whose code changed
+#:   make lint                compiler warnings, clang-tidy, cppcheck, layout
 #:   make bench               how fast, with what it is compared
 test:
 	@tests/all $(STEPS) tutorial final
@@ -70,7 +72,10 @@ test-browser:
 test-%:
 	@tests/run $* '$(own)'
 
-sanitize lint:
+lint check:
+	@tests/ci/$@
+
+sanitize:
 	@tests/$@
 
 bench:
@@ -88,11 +93,11 @@ setup-bench:
 	@tests/setup bench
 
 format:
-	clang-format -i $$(git ls-files '*.[ch]')
+	@tests/ci/lint --format
 
 clean:
 	rm -rf build steps/*/server
 	$(MAKE) -C final clean
 
 .PHONY: help run build timeline listing figures test test-tutorial test-final test-solutions \
-    test-teeth test-repeat test-browser sanitize lint bench setup setup-bench format clean
+    test-teeth test-repeat test-browser sanitize lint check bench setup setup-bench format clean
