@@ -29,7 +29,7 @@ build:
 #:   make listing LISTING=7-2 DIR=~/hello
 #:                            the code as it stands after a listing
 diff-%:
-	@tests/diff $*
+	@tests/ci/diff $*
 
 timeline listing figures:
 	@$(MAKE) --no-print-directory -C tests/tutorial $@ LISTING='$(LISTING)' \
@@ -48,7 +48,7 @@ timeline listing figures:
 #:   make lint                compiler warnings, clang-tidy, cppcheck, layout
 #:   make bench               how fast, with what it is compared
 test:
-	@tests/all $(STEPS) tutorial final
+	@tests/ci/all $(STEPS) tutorial final
 
 test-tutorial:
 	@$(MAKE) --no-print-directory -C tests/tutorial test
@@ -60,23 +60,20 @@ test-solutions:
 	@tests/solutions/run
 
 test-teeth:
-	@tests/teeth
+	@tests/wrong/try
 	@$(MAKE) --no-print-directory -C tests/tutorial teeth
 
 test-repeat:
-	@tests/repeat $(or $(RUNS),50)
+	@tests/ci/repeat $(or $(RUNS),50)
 
 test-browser:
-	@tests/browser
+	@tests/ci/browser
 
 test-%:
 	@tests/run $* '$(own)'
 
-lint check:
+lint check sanitize:
 	@tests/ci/$@
-
-sanitize:
-	@tests/$@
 
 bench:
 	@$(MAKE) --no-print-directory -C tests/bench
@@ -87,10 +84,10 @@ bench:
 #:   make format              lay out the C code
 #:   make clean               remove what was built
 setup:
-	@tests/setup
+	@tests/ci/setup
 
 setup-bench:
-	@tests/setup bench
+	@tests/ci/setup bench
 
 format:
 	@tests/ci/lint --format

@@ -4,7 +4,7 @@
  */
 
 #define _GNU_SOURCE /* memmem */
-#include "../harness.h"
+#include "harness.h"
 
 #include <criterion/new/assert.h>
 #include <errno.h>
