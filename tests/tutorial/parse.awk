@@ -253,7 +253,7 @@ function equality(   folder, names, n, i, other, seen)
                   first_difference(other, file[names[i]]))
     }
     for (i in file)
-        if (!(i in seen) && i !~ /\.html$/ && i !~ /\//)
+        if (!(i in seen) && i !~ /\.(html|sh)$/ && i !~ /\//)
             error(NR, "your folder has a " i ", " folder " has not")
 }
 
@@ -289,7 +289,7 @@ function block(info,   words, n, kind)
         declared(words[3])
     else if (kind == "c example" && n == 3)
         example(words[3])
-    else if (kind ~ /^(c|html|make)$/ && n == 2)
+    else if (kind ~ /^(c|html|make|sh)$/ && n == 2)
         create(words[2])
     else if (kind == "diff" && n == 2)
         patch(words[2])

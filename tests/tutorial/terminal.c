@@ -20,7 +20,8 @@
  *
  * The commands run in FOLDER with their output on a pseudo-terminal, so that
  * programs buffer as they do for a reader. Port 7878 becomes a free port of
- * four digits, and is itself again in what comes back. Every wait is bounded,
+ * four digits, which is also the variable PORT of the commands, and is itself
+ * again in what comes back. Every wait is bounded,
  * and nothing that was started outlives this program. Errors go to stdout as
  * "NAME:LINE: what"; the status is 1 if there were any.
  */
@@ -758,7 +759,7 @@ static void check_example(Replay *r, int line, const char *path, bool alone)
 static void sync_folder(Replay *r, int line, const char *number)
 {
     if (quietly(r,
-                "for f in *.c *.h *.html */*.c Makefile; do\n"
+                "for f in *.c *.h *.html *.sh */*.c Makefile; do\n"
                 "    [ -e '%s/%s/'\"$f\" ] || rm -f \"$f\"\n"
                 "done\n"
                 "from=$PWD; cd '%s/%s'\n"
@@ -886,6 +887,7 @@ int main(int argc, char *argv[])
     setenv("NO_PROXY", "*", 1);
 
     take_port(&r);
+    setenv("PORT", r.port, 1); /* as the text has its reader do */
     snprintf(r.port_pattern, sizeof r.port_pattern, "\\<%s\\>", r.port);
     terminal_open(&r.first);
     terminal_open(&r.second);
