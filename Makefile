@@ -1,6 +1,7 @@
 # Every command a reader needs. `make` alone lists them.
 
-STEPS = 01 02 03 04 05 06 07 08
+STEPS = $(foreach folder,$(wildcard steps/??-*),$(firstword $(subst -, ,\
+    $(notdir $(folder)))))
 PORT = 7878
 step = $(firstword $(wildcard steps/$(1)-*))
 

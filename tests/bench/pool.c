@@ -6,6 +6,7 @@
  * All single results go to the file that is named as the argument.
  */
 #define _GNU_SOURCE /* sched_setaffinity() */
+#include "../support/clock.h"
 #include "pool.h"
 #include "thread_pool.h" /* THREAD_POOL_CAPACITY */
 
@@ -42,14 +43,6 @@ static const Side *const sides[] = {
 enum { SIDES = sizeof sides / sizeof *sides };
 
 static FILE *raw;
-
-/* Seconds, from some point in time. */
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void die(const char *what)
 {

@@ -16,6 +16,8 @@
  */
 
 #define _GNU_SOURCE
+#include "../support/answer.h"
+#include "../support/clock.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -40,13 +41,6 @@ static void die(const char *what)
 {
     perror(what);
     exit(EXIT_FAILURE);
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 static struct sockaddr_in address = {.sin_family = AF_INET};
@@ -141,16 +135,12 @@ static double cpu(pid_t pid)
 /* Tells whether a whole answer is there, or with -1 that it is none. */
 static int complete(const Client *client)
 {
-    const char *end = memmem(client->answer, client->size, "\r\n\r\n", 4);
-    if (end == NULL)
+    Head head = answer_head(client->answer, client->size);
+    if (head.size == 0)
         return 0;
-    if (strncmp(client->answer, "HTTP/1.1 200 ", 13) != 0)
+    if (head.status != 200 || head.body < 0)
         return -1;
-    const char *length = strcasestr(client->answer, "\r\nContent-Length:");
-    if (length == NULL || length > end)
-        return -1;
-    size_t size = (size_t)(end + 4 - client->answer)
-                  + strtoul(length + 17, NULL, 10);
+    size_t size = head.size + (size_t)head.body;
     return client->size < size ? 0 : client->size == size ? 1 : -1;
 }
 

@@ -1,8 +1,8 @@
 #!/bin/sh
-# The server of final/ beside step 07, nginx (2 workers) and libmicrohttpd (a
-# pool of 4), the sides by turns; medians of RUNS (default 5). The raw data
-# goes to build/bench. Only ratios mean anything on a machine that does other
-# things at the same time: it is said how busy this one was.
+# The server of final/ beside the step execute, nginx (2 workers) and
+# libmicrohttpd (a pool of 4), the sides by turns; medians of RUNS (default 5).
+# The raw data goes to build/bench. Only ratios mean anything on a machine that
+# does other things at the same time: it is said how busy this one was.
 set -eu
 cd "$(dirname "$0")/../.."
 runs=${RUNS:-5}
@@ -14,10 +14,11 @@ mkdir -p "$out"
 for tool in wrk nginx; do
     command -v $tool > /dev/null || { echo "There is no $tool: make setup-bench" >&2; exit 2; }
 done
-cc -std=gnu17 -O2 -Wall -Wextra -o "$out/server" tests/bench/server.c
+cc -std=gnu17 -O2 -Wall -Wextra -o "$out/server" tests/bench/server.c \
+    tests/support/answer.c
 cc -std=gnu17 -O2 -Wall -Wextra -o "$out/server_mhd" tests/bench/server_mhd.c \
     -lmicrohttpd
-make -s -C steps/07-execute
+make -s -C steps/??-execute
 make -s -C final
 for keep in 0 60; do
     cat > "$out/nginx-$keep.conf" <<END
@@ -48,7 +49,7 @@ rm -f "$out"/server-*.tsv
 command_of() {
     case $1 in
     final) echo "$top/final/server --quiet --port $port --root $top/assets" ;;
-    step07) echo "$top/steps/07-execute/server $port" ;;
+    execute) echo "$(ls "$top"/steps/??-execute/server) $port" ;;
     nginx0) echo "nginx -c $out/nginx-0.conf" ;;
     nginx) echo "nginx -c $out/nginx-60.conf" ;;
     mhd) echo "$out/server_mhd $port $top/assets/hello.html" ;;
@@ -98,7 +99,7 @@ load() {
 before=$(load)
 for _ in $(seq "$runs"); do
     for clients in 1 16 256; do
-        for name in final step07 nginx0 mhd; do
+        for name in final execute nginx0 mhd; do
             measure $name close 5000 $clients
         done
     done
@@ -107,7 +108,7 @@ for _ in $(seq "$runs"); do
             measure_wrk $name $connections
         done
     done
-    for name in final step07; do
+    for name in final execute; do
         measure $name flood 3000 3000
     done
     for idle in 0 10 100 1000 9900; do
@@ -119,11 +120,11 @@ echo "Load of the machine (1, 5, 15 min): $before before, $(load) after; $(nproc
 echo "Medians of $runs runs; failures are the sum."
 echo
 echo "A connection for each request: the server's CPU per request"
-echo "clients   final  step 07 (ratio)     nginx (ratio)       mhd (ratio)  failures"
+echo "clients   final  execute (ratio)     nginx (ratio)       mhd (ratio)  failures"
 for clients in 1 16 256; do
     ours=$(median close-$clients-final 3)
     printf '%7s  %6s' $clients "$ours"
-    for name in step07 nginx0 mhd; do
+    for name in execute nginx0 mhd; do
         theirs=$(median close-$clients-$name 3)
         printf '  %8s (%s)' "$theirs" "$(ratio "$ours" "$theirs")"
     done
@@ -147,7 +148,7 @@ done
 echo "to reach:                          (2.00)                 (1.00)"
 echo
 echo "3,000 connections at once: seconds, failures, threads"
-for name in final step07; do
+for name in final execute; do
     printf '%7s  %s s  %s  %s\n' $name "$(median flood-3000-$name 1)" \
         "$(sum flood-3000-$name 2)" "$(median flood-3000-$name 6)"
 done

@@ -4,7 +4,10 @@
  */
 
 #define _GNU_SOURCE /* memmem */
-#include "harness.h"
+#include "answer.h"
+#include "client.h"
+#include "files.h"
+#include "report.h"
 
 #include <criterion/new/assert.h>
 #include <errno.h>
@@ -118,22 +121,20 @@ static Reply reply_to(Client *client, bool head_only, double seconds)
     double deadline = now() + seconds;
     Reply reply = {0};
     for (;;) {
-        char *end = memmem(client->data, client->size, "\r\n\r\n", 4);
-        char *length = strcasestr(client->data, "\r\nContent-Length: ");
-        if (end != NULL && length != NULL && length < end) {
-            size_t head = (size_t)(end - client->data) + 4;
-            size_t body = head_only ? 0 : strtoul(length + 18, NULL, 10);
-            if (client->size >= head + body) {
-                snprintf(reply.head, sizeof reply.head, "%.*s", (int)head,
-                         client->data);
-                sscanf(reply.head, "HTTP/1.1 %d ", &reply.status);
+        Head head = answer_head(client->data, client->size);
+        if (head.size > 0 && head.body >= 0) {
+            size_t body = head_only ? 0 : (size_t)head.body;
+            size_t whole = head.size + body;
+            if (client->size >= whole) {
+                snprintf(reply.head, sizeof reply.head, "%.*s",
+                         (int)head.size, client->data);
+                reply.status = head.status;
                 reply.size = body;
                 reply.body = malloc(body + 1);
-                memcpy(reply.body, client->data + head, body);
+                memcpy(reply.body, client->data + head.size, body);
                 reply.body[body] = '\0';
-                client->size -= head + body;
-                memmove(client->data, client->data + head + body,
-                        client->size + 1);
+                client->size -= whole;
+                memmove(client->data, client->data + whole, client->size + 1);
                 return reply;
             }
         }
@@ -145,16 +146,16 @@ static Reply reply_to(Client *client, bool head_only, double seconds)
 
 static Reply reply(Client *client)
 {
-    return reply_to(client, false, PATIENCE);
+    return reply_to(client, false, patience());
 }
 
 /* Returns how long it takes until the server closes, having said nothing. */
 static double closed_after(Client *client)
 {
     double start = now();
-    while (!client->ended && now() < start + PATIENCE)
+    while (!client->ended && now() < start + patience())
         take_in(client, 0.1);
-    cr_assert(client->ended, "still open after %.0f s", PATIENCE);
+    cr_assert(client->ended, "still open after %.0f s", patience());
     return now() - start;
 }
 
@@ -241,7 +242,7 @@ Test(server, pages_and_heads)
     cr_expect(strstr(answer.body, "Oops!") != NULL);
     char length[64];
     say(&one, "HEAD / HTTP/1.1\r\n" H "\r\n");
-    answer = reply_to(&one, true, PATIENCE);
+    answer = reply_to(&one, true, patience());
     cr_expect(eq(int, answer.status, 200));
     size_t size;
     free(file_read(NULL, "hello.html", &size));
@@ -519,7 +520,7 @@ Test(server, a_trickle_is_cut_off)
     Server server = start();
     Client slow = client(&server);
     double begun = now();
-    while (!slow.ended && slow.size == 0 && now() < begun + PATIENCE) {
+    while (!slow.ended && slow.size == 0 && now() < begun + patience()) {
         say(&slow, "G");
         take_in(&slow, 0.1);
     }
@@ -616,7 +617,7 @@ Test(server, a_client_that_reads_slowly_gets_all)
     Client slow = ask_for_large(&server, 65536);
     double begun = now();
     while (slow.size < 8000000 && !slow.ended) {
-        take_in(&slow, PATIENCE);
+        take_in(&slow, patience());
         if (now() - begun < 4 * timeouts[WRITE]) /* then it may hurry */
             nanosleep(&(struct timespec){.tv_nsec = 250000000}, NULL);
     }
@@ -637,7 +638,7 @@ Test(server, a_client_that_does_not_close_is_closed)
     say(&one, "nonsense\r\n");
     cr_expect(eq(int, reply(&one).status, 400));
     while (server_descriptors(&server) > descriptors
-           && now() < begun + PATIENCE) {
+           && now() < begun + patience()) {
         say(&one, "and more, and more"); /* does not help */
         moment();
     }
@@ -1134,7 +1135,7 @@ Test(server, shutdown_finishes_an_answer)
     char *folder = large_site();
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
     Client one = ask_for_large(&server, 0);
-    take_in(&one, PATIENCE);
+    take_in(&one, patience());
     say(&one, GET);
     kill(server.pid, SIGTERM);
     Reply answer = reply(&one);
@@ -1185,7 +1186,7 @@ Test(server, shutdown_under_load)
         bool told = false;
         int open = 16;
         double begun = now();
-        while (open > 0 && now() < begun + PATIENCE) {
+        while (open > 0 && now() < begun + patience()) {
             open = 0;
             for (int i = 0; i < 16; i++) {
                 if (clients[i].ended)
@@ -1250,7 +1251,7 @@ static void exercise(const Server *server)
     say(&clients[2], "TP/1.1\r\n" H "\r\n");
     shutdown(clients[4].socket, SHUT_WR);
     for (int i = 0; i < TEXTS; i++) {
-        Reply answer = reply_to(&clients[i], i == 5, PATIENCE);
+        Reply answer = reply_to(&clients[i], i == 5, patience());
         cr_assert(answer.status != 0 || clients[i].ended, "`%s` is forgotten",
                   texts[i]);
         free(answer.body);

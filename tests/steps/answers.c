@@ -1,6 +1,6 @@
 /* What the steps that answer have in common: the right page, to the byte. */
 
-#include "harness.h"
+#include "shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,18 +13,18 @@ TestSuite(answers, .timeout = TIMEOUT);
 #define NOT_FOUND "HTTP/1.1 404 NOT FOUND"
 
 /*
- * Asks one thing and checks the answer. Step 08 ends after two requests, so
- * each question starts a server of its own there.
+ * Asks one thing and checks the answer. Where the server ends after two
+ * requests, each question starts one of its own.
  */
 static void check_request(Server *server, const char *request,
                           const char *status_line, const char *page)
 {
-    if (step() == 8)
+    if (step("ends_after_two"))
         *server = server_start((Options){0});
     Answer answer = client_get(server, request);
-    check_answer(1, &answer, request, status_line, page);
+    check_answer("single-threaded", &answer, request, status_line, page);
     free(answer.data);
-    if (step() == 8)
+    if (step("ends_after_two"))
         server_stop(server);
 }
 
@@ -32,11 +32,11 @@ static void check_requests(size_t count, const char *const requests[],
                            const char *status_line, const char *page)
 {
     Server server;
-    if (step() != 8)
+    if (!step("ends_after_two"))
         server = server_start((Options){0});
     for (size_t i = 0; i < count; i++)
         check_request(&server, requests[i], status_line, page);
-    if (step() != 8)
+    if (!step("ends_after_two"))
         server_stop(&server);
 }
 
@@ -49,16 +49,26 @@ Test(answers, root_is_hello)
 Test(answers, all_else_is_not_found)
 {
     const char *requests[] = {
-        "GET /foo HTTP/1.1",   "GET /hello.html HTTP/1.1", "GET // HTTP/1.1",
-        "GET /sleepy HTTP/1.1", "GET /?q HTTP/1.1",
-        "POST / HTTP/1.1",     "get / HTTP/1.1",           "GET / HTTP/1.0",
-        "GET / HTTP/1.11",     "GET  / HTTP/1.1",          "GET / HTTP/1.1 ",
-        " GET / HTTP/1.1",     "GET /",                    "GET",
-        "",                    "GET /../../etc/passwd HTTP/1.1",
-        "GET /sleep HTTP/1.1", /* from step 02 it sleeps */
+        "GET /foo HTTP/1.1",
+        "GET /hello.html HTTP/1.1",
+        "GET // HTTP/1.1",
+        "GET /sleepy HTTP/1.1",
+        "GET /?q HTTP/1.1",
+        "POST / HTTP/1.1",
+        "get / HTTP/1.1",
+        "GET / HTTP/1.0",
+        "GET / HTTP/1.11",
+        "GET  / HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        " GET / HTTP/1.1",
+        "GET /",
+        "GET",
+        "",
+        "GET /../../etc/passwd HTTP/1.1",
+        "GET /sleep HTTP/1.1", /* until it sleeps */
     };
     size_t count = sizeof requests / sizeof *requests;
-    check_requests(step() == 1 ? count : count - 1, requests, NOT_FOUND,
+    check_requests(step("sleeps") ? count - 1 : count, requests, NOT_FOUND,
                    "404.html");
 }
 
@@ -76,13 +86,14 @@ Test(answers, any_page_is_sent_whole)
 
     Server server = server_start((Options){.folder = folder});
     Answer answer = client_get(&server, "GET / HTTP/1.1");
-    check_answer(1, &answer, "GET / HTTP/1.1 (a page of 3 MB)", OK, page);
+    check_answer("single-threaded", &answer, "GET / HTTP/1.1 (a page of 3 MB)",
+                 OK, page);
     free(answer.data);
     answer = client_get(&server, "GET /foo HTTP/1.1");
-    check_answer(1, &answer, "GET /foo HTTP/1.1 (a short page)", NOT_FOUND,
-                 "gone\n");
+    check_answer("single-threaded", &answer, "GET /foo HTTP/1.1 (a short page)",
+                 NOT_FOUND, "gone\n");
     free(answer.data);
-    if (step() != 8)
+    if (!step("ends_after_two"))
         server_stop(&server);
     else
         server_wait_clean(&server);
@@ -100,9 +111,9 @@ Test(answers, byte_by_byte)
         client_send(client, byte, 1);
         moment(); /* so that the bytes travel one by one */
     }
-    Answer answer = client_receive(client, PATIENCE);
-    check_answer(1, &answer, "GET / HTTP/1.1 (byte by byte)", OK,
-                 "hello.html");
+    Answer answer = client_receive(client, patience());
+    check_answer("single-threaded", &answer, "GET / HTTP/1.1 (byte by byte)",
+                 OK, "hello.html");
     free(answer.data);
     server_stop(&server);
 }
@@ -116,21 +127,22 @@ Test(answers, a_slow_client_is_waited_for)
     for (double start = now(); now() < start + 3;)
         moment();
     client_send(slow, "TP/1.1\r\n\r\n", 10);
-    Answer answer = client_receive(slow, PATIENCE);
-    check_answer(1, &answer, "GET / HTTP/1.1 (with a pause of 3 s in it)", OK,
+    Answer answer = client_receive(slow, patience());
+    check_answer("single-threaded", &answer,
+                 "GET / HTTP/1.1 (with a pause of 3 s in it)", OK,
                  "hello.html");
     free(answer.data);
 
     int silent = client_connect(&server);
     double start = now();
-    answer = client_receive(silent, PATIENCE);
-    check(1, !answer.timed_out && answer.at - start > 4.5
-          && answer.at - start < 9,
+    answer = client_receive(silent, patience());
+    check("single-threaded",
+          !answer.timed_out && answer.at - start > 4.5 && answer.at - start < 9,
           "A client that says nothing should be given up after 5 s; it was "
-          "%s after %.1f s", answer.timed_out ? "still connected" : "cut off",
-          answer.at - start);
+          "%s after %.1f s",
+          answer.timed_out ? "still connected" : "cut off", answer.at - start);
     free(answer.data);
-    if (step() == 8)
+    if (step("ends_after_two"))
         server_wait_clean(&server);
     else
         server_stop(&server);
@@ -146,24 +158,26 @@ Test(answers, requests_leave_no_memory_behind)
     file_write(folder, "hello.html", page, length);
     file_write(folder, "404.html", "gone\n", 5);
 
-    /* Step 08 ends after two; its leaks are AddressSanitizer's to find. */
+    /* One that ends after two: its leaks are AddressSanitizer's to find. */
     Server server = server_start((Options){.folder = folder});
     long before = 0;
-    int requests = step() == 8 ? 2 : 330;
+    int requests = step("ends_after_two") ? 2 : 330;
     for (int i = 0; i < requests; i++) {
         if (i == 30)
             before = server_memory(&server);
         Answer answer = client_get(&server, "GET / HTTP/1.1");
-        check(1, answer.complete, "`/` was not answered in full");
+        check("single-threaded", answer.complete,
+              "`/` was not answered in full");
         free(answer.data);
     }
-    if (step() == 8) {
+    if (step("ends_after_two")) {
         server_wait_clean(&server);
     } else {
         long growth = server_memory(&server) - before;
-        check(1, growth < 400 * 1024L,
+        check("single-threaded", growth < 400 * 1024L,
               "300 requests for a page of 2 MB made the server grow by %ld MB: "
-              "does each request free what it has allocated?", growth / 1024);
+              "does each request free what it has allocated?",
+              growth / 1024);
         server_stop(&server);
     }
 
@@ -179,17 +193,19 @@ Test(answers, a_line_as_long_as_the_buffer)
         memset(line, 'a', sizeof line);
         memcpy(line, "GET /", 5);
         memcpy(line + length - 11, " HTTP/1.1\r\n", 11);
-        if (length == 8189 || step() == 8)
+        if (length == 8189 || step("ends_after_two"))
             server = server_start((Options){0});
         int client = client_connect(&server);
         client_send(client, line, (size_t)length);
-        Answer answer = client_receive(client, PATIENCE);
-        check(1, answer.length == 0
-              || strncmp(answer.data, NOT_FOUND, strlen(NOT_FOUND)) == 0,
+        Answer answer = client_receive(client, patience());
+        check("single-threaded",
+              answer.length == 0
+                  || strncmp(answer.data, NOT_FOUND, strlen(NOT_FOUND)) == 0,
               "A request line of %d bytes should be answered with `%s`, or not "
-              "at all; got `%.30s`", length, NOT_FOUND, answer.data);
+              "at all; got `%.30s`",
+              length, NOT_FOUND, answer.data);
         free(answer.data);
-        if (length == 8194 || step() == 8)
+        if (length == 8194 || step("ends_after_two"))
             server_stop(&server);
     }
 }

@@ -3,7 +3,7 @@
  * workers, or make it keep a descriptor or a thread.
  */
 
-#include "harness.h"
+#include "shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,26 +14,20 @@
 
 TestSuite(hostile, .timeout = TIMEOUT);
 
-/* The threads that the program of this step has when all is quiet. */
-static int quiet_threads(void)
-{
-    return step() >= 6 ? 5 : 1;
-}
-
 /* Checks what must hold after an attack; the step says what that is. */
 static void check_survived(Server *server, int descriptors)
 {
-    if (step() <= 3 || step() == 7) {
-        check_hello(server, 1);
-        server_wait_threads(server, step(), quiet_threads());
+    if (step("answers") && !step("ends_after_two")) {
+        check_hello(server, "single-threaded");
+        server_wait_threads(server, step_name(), step("threads"));
         server_wait_descriptors(server, descriptors);
         server_stop(server);
-    } else if (step() == 8) { /* the attack was the first of two connections */
-        check_hello(server, 1);
+    } else if (step("ends_after_two")) { /* the attack was the first of two */
+        check_hello(server, "single-threaded");
         server_wait_clean(server);
     } else { /* nothing is answered yet, but it still accepts */
         close(client_connect(server));
-        server_wait_threads(server, step(), quiet_threads());
+        server_wait_threads(server, step_name(), step("threads"));
         server_stop(server);
     }
 }
@@ -42,9 +36,9 @@ static void check_survived(Server *server, int descriptors)
 static void attack(int count, void (*behave)(const Server *server))
 {
     Server server = server_start((Options){0});
-    server_wait_threads(&server, step(), quiet_threads());
+    server_wait_threads(&server, step_name(), step("threads"));
     int descriptors = server_descriptors(&server);
-    if (step() == 8)
+    if (step("ends_after_two"))
         count = 1; /* the second connection is an honest one */
     for (int i = 0; i < count; i++)
         behave(&server);
@@ -112,7 +106,7 @@ static void endless_line(const Server *server)
     static char block[100000];
     int client = client_connect(server);
     memset(block, 'A', sizeof block);
-    /* A server of steps 4 to 6 never reads: do not wait for it. */
+    /* A server that does not answer may never read: do not wait for it. */
     struct timeval limit = {.tv_sec = 2};
     setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     for (int i = 0; i < 1000; i++) /* 100 MB, or until the server has enough */
@@ -124,16 +118,18 @@ static void endless_line(const Server *server)
 Test(hostile, a_line_of_100_mb)
 {
     Server server = server_start((Options){0});
-    server_wait_threads(&server, step(), quiet_threads());
+    server_wait_threads(&server, step_name(), step("threads"));
     int descriptors = server_descriptors(&server);
     long before = server_peak(&server);
     endless_line(&server);
-    if (step() < 4 || step() == 7) /* so that it has had enough of it */
-        check_hello(&server, 1);
+    if (step("answers")
+        && !step("ends_after_two")) /* it has had enough of it */
+        check_hello(&server, "single-threaded");
     long growth = server_peak(&server) - before;
-    check(1, growth < 20000,
+    check("single-threaded", growth < 20000,
           "A line without end made the server grow by %ld KiB: the request "
-          "line must be bounded, to 8 KiB", growth);
+          "line must be bounded, to 8 KiB",
+          growth);
     check_survived(&server, descriptors);
 }
 
@@ -147,7 +143,7 @@ static void binary(const Server *server)
     int client = client_connect(server);
     client_send(client, nuls, sizeof nuls);
     close(client);
-    if (step() == 8)
+    if (step("ends_after_two"))
         return;
     client = client_connect(server);
     client_send(client, bytes, sizeof bytes);
@@ -163,7 +159,7 @@ Test(hostile, nuls_and_bytes_above_127)
 /* Bytes behind a NUL belong to the line, though C's strings end there. */
 Test(hostile, a_nul_does_not_end_the_line)
 {
-    if (step() >= 4 && step() <= 6) {
+    if (!step("answers")) {
         attack(1, binary);
         return;
     }
@@ -172,12 +168,12 @@ Test(hostile, a_nul_does_not_end_the_line)
     int client = client_connect(&server);
     client_send(client, request, sizeof request - 1);
     shutdown(client, SHUT_WR);
-    Answer answer = client_receive(client, PATIENCE);
-    check(1, strncmp(answer.data, "HTTP/1.1 200", 12) != 0,
+    Answer answer = client_receive(client, patience());
+    check("single-threaded", strncmp(answer.data, "HTTP/1.1 200", 12) != 0,
           "A request line with a NUL byte in it was answered like `GET /`");
     free(answer.data);
-    if (step() == 8) {
-        check_hello(&server, 1);
+    if (step("ends_after_two")) {
+        check_hello(&server, "single-threaded");
         server_wait_clean(&server);
     } else {
         server_stop(&server);
@@ -216,29 +212,29 @@ Test(hostile, reset_during_the_answer)
 
     Server server = server_start((Options){.folder = folder});
     int descriptors = server_descriptors(&server);
-    for (int i = 0; i < (step() == 8 ? 1 : 10); i++) {
+    for (int i = 0; i < (step("ends_after_two") ? 1 : 10); i++) {
         int client = client_connect(&server);
         client_ask(client, "GET / HTTP/1.1");
         if (i % 2 == 0) /* that it has ended is known: writing is SIGPIPE */
             shutdown(client, SHUT_WR);
-        if (step() < 4 || step() > 6) { /* wait for the first bytes */
+        if (step("answers")) { /* wait for the first bytes */
             bool answered = recv(client, page, 1000, 0) > 0;
             if (!answered)
                 check_soon_alive(&server);
-            check(1, answered, "`/` got no answer");
+            check("single-threaded", answered, "`/` got no answer");
         }
         client_reset(client);
         moment();
-        if (step() != 8)
+        if (!step("ends_after_two"))
             check_alive(&server);
     }
-    if (step() >= 4 && step() <= 6) {
+    if (!step("answers")) {
         check_survived(&server, descriptors);
     } else {
         Answer answer = client_get(&server, "GET /foo HTTP/1.1");
-        check_answer(1, &answer, "GET /foo HTTP/1.1", "HTTP/1.1 404 NOT FOUND",
-                     "gone\n");
-        if (step() == 8) {
+        check_answer("single-threaded", &answer, "GET /foo HTTP/1.1",
+                     "HTTP/1.1 404 NOT FOUND", "gone\n");
+        if (step("ends_after_two")) {
             server_wait_clean(&server);
         } else {
             server_wait_descriptors(&server, descriptors);
@@ -258,31 +254,35 @@ Test(hostile, hello_html_removed)
 
     Server server = server_start((Options){.folder = folder});
     unlink(path);
-    bool answers = step() < 4 || step() > 6;
+    bool answers = step("answers");
     int client = client_connect(&server);
     client_ask(client, "GET / HTTP/1.1");
     if (answers) {
-        Answer answer = client_receive(client, PATIENCE);
-        check(1, !answer.timed_out
-              && (answer.length == 0
-                  || strncmp(answer.data, "HTTP/1.1 500", 12) == 0),
+        Answer answer = client_receive(client, patience());
+        check("single-threaded",
+              !answer.timed_out
+                  && (answer.length == 0
+                      || strncmp(answer.data, "HTTP/1.1 500", 12) == 0),
               "Without hello.html, `/` should be answered with a 500, or the "
-              "connection closed; got: %.80s", answer.data);
+              "connection closed; got: %.80s",
+              answer.data);
         free(answer.data);
         char *errors = server_errors(&server);
-        check(1, strstr(errors, "hello.html") != NULL,
+        check("single-threaded", strstr(errors, "hello.html") != NULL,
               "A missing page should be logged on stderr, by its name; there "
-              "stands:\n%s", errors);
+              "stands:\n%s",
+              errors);
         free(errors);
     }
     file_write(folder, "hello.html", "hello\n", 6);
     if (answers) {
         Answer answer = client_get(&server, "GET / HTTP/1.1");
-        check_answer(1, &answer, "GET / HTTP/1.1 (after hello.html came back)",
+        check_answer("single-threaded", &answer,
+                     "GET / HTTP/1.1 (after hello.html came back)",
                      "HTTP/1.1 200 OK", "hello\n");
         free(answer.data);
     }
-    if (step() == 8)
+    if (step("ends_after_two"))
         server_wait_clean(&server);
     else
         server_stop(&server);
@@ -302,54 +302,58 @@ Test(hostile, a_thousand_at_once)
 
     for (int i = 0; i < CLIENTS; i++) {
         int client = client_try_connect(&server);
-        if (now() > start + PATIENCE)
+        if (now() > start + patience())
             break;
         if (client != -1)
             clients[count++] = client;
     }
     double connected = now() - start;
-    /* From step 03 on main accepts on, until it has no descriptor left. */
-    if (step() >= 3 && step() != 8)
-        while (server_descriptors(&server) < 250 && now() < start + PATIENCE) {
+    /* Main accepts on, until it has no descriptor left. */
+    if (step("accepts_on") && !step("ends_after_two"))
+        while (server_descriptors(&server) < 250
+               && now() < start + patience()) {
             check_alive(&server);
             moment();
         }
     for (int i = 0; i < count; i++)
         client_ask(clients[i], "GET / HTTP/1.1");
-    if (step() != 8) {
+    if (!step("ends_after_two")) {
         if (count < CLIENTS)
             check_alive(&server);
-        check(1, count == CLIENTS,
+        check("single-threaded", count == CLIENTS,
               "Of 1,000 connections at once only %d were let in within %.1f s: "
               "does listen() get SOMAXCONN? (On an old system, see also "
-              "/proc/sys/net/core/somaxconn.)", count, connected);
+              "/proc/sys/net/core/somaxconn.)",
+              count, connected);
     }
-    if (step() >= 4 && step() <= 6) {
+    if (!step("answers")) {
         for (int i = 0; i < count; i++)
             close(clients[i]);
-        check(4, server_alive(&server),
+        check("thread-pool-stub", server_alive(&server),
               "The server ended under 1,000 connections at once: %s",
               server_errors(&server));
-        server_wait_threads(&server, step(), quiet_threads());
+        server_wait_threads(&server, step_name(), step("threads"));
         server_stop(&server);
         return;
     }
-    clients_receive((size_t)count, clients, answers, 2 * PATIENCE);
+    clients_receive((size_t)count, clients, answers, 2 * patience());
     for (int i = 0; i < count; i++) {
-        check(1, !answers[i].timed_out,
+        check("single-threaded", !answers[i].timed_out,
               "Of 1,000 connections at once some are neither answered nor "
-              "closed after %.0f s", 2 * PATIENCE);
+              "closed after %.0f s",
+              2 * patience());
         answered += answers[i].complete;
         free(answers[i].data);
     }
-    if (step() != 8)
+    if (!step("ends_after_two"))
         check_alive(&server);
-    check(1, answered >= (step() == 8 ? 2 : 100),
+    check("single-threaded", answered >= (step("ends_after_two") ? 2 : 100),
           "Of 1,000 requests at once only %d were answered", answered);
-    check(8, step() != 8 || answered == 2,
+    check("graceful-shutdown", !step("ends_after_two") || answered == 2,
           "Of 1,000 requests at once %d were answered; the server should shut "
-          "down after two", answered);
-    if (step() == 8)
+          "down after two",
+          answered);
+    if (step("ends_after_two"))
         server_wait_clean(&server);
     else
         check_survived(&server, descriptors);

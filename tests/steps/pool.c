@@ -1,4 +1,4 @@
-/* The pool, by its header alone: steps 04 to 08. */
+/* The pool, by its header alone: from the step that declares it on. */
 
 #include "unit.h"
 
@@ -18,7 +18,8 @@ Test(pool, size_zero_aborts, .timeout = TIMEOUT, .init = quiet,
 {
     freopen("/dev/null", "w", stderr);
     thread_pool_new(0);
-    check(4, false, "thread_pool_new(0) should abort: a pool without threads "
+    check("thread-pool-stub", false,
+          "thread_pool_new(0) should abort: a pool without threads "
           "would never run a job, so assert(size > 0)");
 }
 
@@ -29,12 +30,15 @@ Test(pool, has_as_many_threads_as_asked)
         int before = threads_created();
         ThreadPool *pool = thread_pool_new((size_t)sizes[i]);
         int created = threads_created() - before;
-        check(5, pool != NULL, "thread_pool_new(%d) returned NULL", sizes[i]);
-#if STEP == 4
-        check(4, created == 0, "thread_pool_new(%d) created %d threads; step "
-              "04 creates none yet", sizes[i], created);
+        check("worker", pool != NULL, "thread_pool_new(%d) returned NULL",
+              sizes[i]);
+#if !STEP_HAS_WORKERS
+        check("thread-pool-stub", created == 0,
+              "thread_pool_new(%d) created %d threads; in "
+              "this step it creates none yet",
+              sizes[i], created);
 #else
-        check(5, created == sizes[i],
+        check("worker", created == sizes[i],
               "thread_pool_new(%d) created %d threads", sizes[i], created);
 #endif
     }
@@ -48,7 +52,7 @@ static void count(void *arg)
     runs++;
 }
 
-#if STEP < 7
+#if !STEP_EXECUTES
 
 Test(pool, runs_nothing_yet)
 {
@@ -57,9 +61,11 @@ Test(pool, runs_nothing_yet)
     for (int i = 0; i < 100; i++)
         thread_pool_execute(pool, count, NULL);
     settle();
-    check(STEP, runs == 0, "thread_pool_execute ran %d jobs; in this step it "
-          "runs none yet", runs);
-    check(STEP, threads_created() == before,
+    check(step_name(), runs == 0,
+          "thread_pool_execute ran %d jobs; in this step it "
+          "runs none yet",
+          runs);
+    check(step_name(), threads_created() == before,
           "thread_pool_execute created a thread; only thread_pool_new may");
 }
 
@@ -85,12 +91,14 @@ Test(pool, each_job_runs_exactly_once)
             ran[j] = 0;
         for (intptr_t j = 0; j < JOBS; j++)
             thread_pool_execute(pool, mark, (void *)j);
-        check(7, wait_until(runs >= JOBS),
+        check("execute", wait_until(runs >= JOBS),
               "%zu workers: of %d jobs %d have run", sizes[i], JOBS, runs);
         settle();
         for (int j = 0; j < JOBS; j++)
-            check(7, ran[j] == 1, "%zu workers: job %d has run %d times, not "
-                  "once", sizes[i], j, ran[j]);
+            check("execute", ran[j] == 1,
+                  "%zu workers: job %d has run %d times, not "
+                  "once",
+                  sizes[i], j, ran[j]);
     }
 }
 
@@ -109,9 +117,12 @@ Test(pool, one_worker_runs_jobs_in_order)
     ThreadPool *pool = thread_pool_new(1);
     for (intptr_t i = 0; i < JOBS; i++)
         thread_pool_execute(pool, in_order, (void *)i);
-    check(7, wait_until(runs == JOBS), "Of %d jobs %d have run", JOBS, runs);
-    check(7, late == 0, "%d of %d jobs started out of order: first in, first "
-          "out", late, JOBS);
+    check("execute", wait_until(runs == JOBS), "Of %d jobs %d have run", JOBS,
+          runs);
+    check("execute", late == 0,
+          "%d of %d jobs started out of order: first in, first "
+          "out",
+          late, JOBS);
 }
 
 /* Jobs that end only when as many of them as wanted run at the same time. */
@@ -135,10 +146,10 @@ Test(pool, as_many_jobs_as_workers_run_side_by_side)
         wanted = sizes[i];
         for (int j = 0; j < sizes[i]; j++)
             thread_pool_execute(pool, meet, NULL);
-        check(7, wait_until(runs == wanted),
+        check("execute", wait_until(runs == wanted),
               "Only %d of %d jobs run at the same time, on %d workers: does a "
-              "worker hold the lock while it runs its job?", inside, sizes[i],
-              sizes[i]);
+              "worker hold the lock while it runs its job?",
+              inside, sizes[i], sizes[i]);
     }
 }
 
@@ -165,14 +176,17 @@ Test(pool, execute_does_not_wait_and_workers_are_not_more)
     int before = threads_created();
     for (int i = 0; i < 1000; i++) /* would hang here if execute waited */
         thread_pool_execute(pool, pass_gate, NULL);
-    check(7, wait_until(at_gate == 3), "%d jobs run on 3 workers; 3 "
-          "should", at_gate);
+    check("execute", wait_until(at_gate == 3),
+          "%d jobs run on 3 workers; 3 "
+          "should",
+          at_gate);
     settle();
     open_gate = true;
-    check(7, wait_until(runs == 1000), "Of 1000 jobs %d have run", runs);
-    check(7, most_at_gate == 3, "%d jobs ran at the same time on 3 workers",
-          most_at_gate);
-    check(7, threads_created() == before,
+    check("execute", wait_until(runs == 1000), "Of 1000 jobs %d have run",
+          runs);
+    check("execute", most_at_gate == 3,
+          "%d jobs ran at the same time on 3 workers", most_at_gate);
+    check("execute", threads_created() == before,
           "thread_pool_execute created %d threads; only thread_pool_new may",
           threads_created() - before);
 }
@@ -182,14 +196,15 @@ Test(pool, a_busy_worker_delays_nobody)
 {
     ThreadPool *pool = thread_pool_new(4);
     thread_pool_execute(pool, pass_gate, NULL);
-    check(7, wait_until(at_gate == 1), "The first job is not run");
+    check("execute", wait_until(at_gate == 1), "The first job is not run");
     for (int i = 0; i < 100; i++)
         thread_pool_execute(pool, count, NULL);
-    check(7, wait_until(runs == 100),
+    check("execute", wait_until(runs == 100),
           "One of four workers is busy; of 100 more jobs only %d were run: the "
-          "others wait for that one worker, though three are idle", runs);
+          "others wait for that one worker, though three are idle",
+          runs);
     open_gate = true;
-    check(7, wait_until(runs == 101), "The first job never ended");
+    check("execute", wait_until(runs == 101), "The first job never ended");
 }
 
 static void add(void *arg)
@@ -203,7 +218,7 @@ Test(pool, a_job_gets_its_argument)
     atomic_int number = 0;
     thread_pool_execute(pool, add, &number);
     thread_pool_execute(pool, count, NULL);
-    check(7, wait_until(number == 1 && runs == 1),
+    check("execute", wait_until(number == 1 && runs == 1),
           "A job should be called with the argument that it was given");
 }
 
@@ -216,7 +231,7 @@ Test(pool, idle_workers_are_woken_again_and_again)
         bool done = false;
         for (int i = 0; i < 1000 && !done; i++)
             done = runs == round;
-        check(7, done || wait_until(runs == round),
+        check("execute", done || wait_until(runs == round),
               "Job %d was never run: a wake-up was lost", round);
     }
 }
@@ -239,9 +254,10 @@ Test(pool, many_threads_may_submit)
         threads[i] = start(submit, NULL);
     for (int i = 0; i < 8; i++)
         pthread_join(threads[i], NULL);
-    check(7, wait_until(runs == 16000), "Of 16000 jobs %d have run", runs);
+    check("execute", wait_until(runs == 16000), "Of 16000 jobs %d have run",
+          runs);
     settle();
-    check(7, runs == 16000, "16000 jobs have run %d times", runs);
+    check("execute", runs == 16000, "16000 jobs have run %d times", runs);
 }
 
 static void submit_more(void *arg)
@@ -257,8 +273,8 @@ Test(pool, jobs_may_submit_jobs)
 {
     shared = thread_pool_new(1);
     thread_pool_execute(shared, submit_more, (void *)(intptr_t)1000);
-    check(7, wait_until(runs == 1000), "Jobs submitted 1000 jobs; %d have run",
-          runs);
+    check("execute", wait_until(runs == 1000),
+          "Jobs submitted 1000 jobs; %d have run", runs);
 }
 
 Test(pool, two_pools_are_two)
@@ -266,18 +282,20 @@ Test(pool, two_pools_are_two)
     ThreadPool *one = thread_pool_new(2), *other = thread_pool_new(2);
     for (int i = 0; i < 2; i++)
         thread_pool_execute(one, pass_gate, NULL);
-    check(7, wait_until(at_gate == 2), "The first pool's jobs do not run");
+    check("execute", wait_until(at_gate == 2),
+          "The first pool's jobs do not run");
     for (int i = 0; i < 100; i++)
         thread_pool_execute(other, count, NULL);
-    check(7, wait_until(runs == 100),
+    check("execute", wait_until(runs == 100),
           "While one pool is busy, another should run its jobs");
     open_gate = true;
-    check(7, wait_until(runs == 102), "The first pool's jobs never ended");
+    check("execute", wait_until(runs == 102),
+          "The first pool's jobs never ended");
 }
 
 #endif
 
-#if STEP >= 8
+#if STEP_CLOSES
 
 static int my_threads(void)
 {
@@ -304,7 +322,8 @@ Test(pool, destroy_waits_for_running_jobs)
         for (int i = 0; i < 4; i++)
             thread_pool_execute(pool, i == slow_one ? slow : count, NULL);
         thread_pool_destroy(pool);
-        check(8, runs == 4, "thread_pool_destroy returned while %d of 4 jobs "
+        check("graceful-shutdown", runs == 4,
+              "thread_pool_destroy returned while %d of 4 jobs "
               "were still running: it must join the workers, all of them",
               4 - runs);
     }
@@ -318,8 +337,10 @@ Test(pool, destroy_runs_what_is_queued)
     for (int i = 0; i < 5000; i++)
         thread_pool_execute(pool, count, NULL);
     thread_pool_destroy(pool);
-    check(8, runs == 5002, "thread_pool_destroy returned when %d of 5002 jobs "
-          "had run: those in the queue must not be dropped", runs);
+    check("graceful-shutdown", runs == 5002,
+          "thread_pool_destroy returned when %d of 5002 jobs "
+          "had run: those in the queue must not be dropped",
+          runs);
 }
 
 static atomic_bool destroyed;
@@ -337,26 +358,27 @@ Test(pool, destroy_ends_idle_workers)
     ThreadPool *pool = thread_pool_new(8);
     settle();
     pthread_t thread = start(destroy, pool);
-    check(8, wait_until(destroyed),
+    check("graceful-shutdown", wait_until(destroyed),
           "thread_pool_destroy never returns: the workers wait for jobs that "
           "never come");
     pthread_join(thread, NULL);
-    check(8, wait_until(my_threads() == before),
+    check("graceful-shutdown", wait_until(my_threads() == before),
           "After thread_pool_destroy %d of its threads are still there",
           my_threads() - before);
 }
 
 Test(pool, new_and_destroy_ten_thousand_times)
 {
-    expecting("10,000 times, a pool is created and destroyed. That takes a "
-              "second or two, and must not depend on which worker wakes first.");
+    expecting(
+        "10,000 times, a pool is created and destroyed. That takes a "
+        "second or two, and must not depend on which worker wakes first.");
     for (int i = 0; i < 10000; i++) {
         ThreadPool *pool = thread_pool_new(2);
         if (i % 2)
             thread_pool_execute(pool, count, NULL);
         thread_pool_destroy(pool);
     }
-    check(8, runs == 5000, "Of 5000 jobs %d have run", runs);
+    check("graceful-shutdown", runs == 5000, "Of 5000 jobs %d have run", runs);
 }
 
 Test(pool, destroying_one_leaves_the_other)
@@ -366,8 +388,10 @@ Test(pool, destroying_one_leaves_the_other)
     for (int i = 0; i < 100; i++)
         thread_pool_execute(other, count, NULL);
     thread_pool_destroy(other);
-    check(8, runs == 100, "After one pool was destroyed, the other ran %d of "
-          "100 jobs", runs);
+    check("graceful-shutdown", runs == 100,
+          "After one pool was destroyed, the other ran %d of "
+          "100 jobs",
+          runs);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The queue, by its header alone: steps 06 to 08. */
+/* The queue, by its header alone: from the step that declares it on. */
 
 #include "unit.h"
 
@@ -10,7 +10,7 @@
 
 TestSuite(queue, .timeout = TIMEOUT, .init = begin);
 
-#if STEP >= 8
+#if STEP_CLOSES
 /* Takes a job; a queue that is closed and empty gives one with no function. */
 static Job pop(JobQueue *queue)
 {
@@ -44,7 +44,7 @@ Test(queue, first_in_first_out)
         push(queue, i);
     for (intptr_t i = 0; i < 100000; i++) {
         Job job = pop(queue);
-        check(6, job.function == nothing && (intptr_t)job.arg == i,
+        check("shared-queue", job.function == nothing && (intptr_t)job.arg == i,
               "Job %ld should come out; job %ld came: first in, first out",
               (long)i, (long)(intptr_t)job.arg);
     }
@@ -57,10 +57,15 @@ Test(queue, full_and_empty_by_turns)
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < round % 17 + 1; i++)
             push(queue, in++);
-        while (out < in - (round % 3 == 0 ? 0 : round % 5 < in - out ? round % 5 : 0)) {
+        while (out < in
+                         - (round % 3 == 0         ? 0
+                            : round % 5 < in - out ? round % 5
+                                                   : 0)) {
             Job job = pop(queue);
-            check(6, (intptr_t)job.arg == out, "Job %ld should come out; job "
-                  "%ld came", (long)out, (long)(intptr_t)job.arg);
+            check("shared-queue", (intptr_t)job.arg == out,
+                  "Job %ld should come out; job "
+                  "%ld came",
+                  (long)out, (long)(intptr_t)job.arg);
             out++;
         }
     }
@@ -73,8 +78,9 @@ Test(queue, both_parts_of_a_job_arrive)
     job_queue_push(queue, (Job){nothing, &number});
     job_queue_push(queue, (Job){free, NULL});
     Job first = pop(queue), second = pop(queue);
-    check(6, first.function == nothing && first.arg == &number
-          && second.function == free && second.arg == NULL,
+    check("shared-queue",
+          first.function == nothing && first.arg == &number
+              && second.function == free && second.arg == NULL,
           "A job should come out as it went in: its function and its argument");
 }
 
@@ -98,14 +104,16 @@ Test(queue, an_empty_pop_waits_and_a_push_wakes_it)
     Popper popper = {.queue = job_queue_new()};
     pthread_t thread = start(pop_one, &popper);
     settle();
-    check(6, !popper.done, "A pop from an empty queue returned, with nothing "
+    check("shared-queue", !popper.done,
+          "A pop from an empty queue returned, with nothing "
           "to return: it should wait");
     push(popper.queue, 7);
-    check(6, wait_until(popper.done),
+    check("shared-queue", wait_until(popper.done),
           "A thread waits in pop; a job was pushed, and the thread still "
           "waits: pop waits for what push signals");
     pthread_join(thread, NULL);
-    check(6, (intptr_t)popper.job.arg == 7, "The woken thread got another job");
+    check("shared-queue", (intptr_t)popper.job.arg == 7,
+          "The woken thread got another job");
 }
 
 /* POSIX lets pthread_cond_wait return for no reason at all. */
@@ -127,19 +135,21 @@ Test(queue, a_spurious_wake_up_is_no_job)
     }
     settle();
     for (int i = 0; i < WAITERS; i++)
-        check(6, !poppers[i].done,
+        check("shared-queue", !poppers[i].done,
               "Woken without a job, pop returned: the wait must stand in a "
               "while, not in an if");
     for (int i = 0; i < WAITERS; i++)
         push(queue, i + 1);
     intptr_t sum = 0;
     for (int i = 0; i < WAITERS; i++) {
-        check(6, wait_until(poppers[i].done), "A thread still waits in pop, "
+        check("shared-queue", wait_until(poppers[i].done),
+              "A thread still waits in pop, "
               "though there is a job for each");
         pthread_join(threads[i], NULL);
         sum += (intptr_t)poppers[i].job.arg;
     }
-    check(6, sum == 1 + 2 + 3 + 4, "Each of 4 jobs should be popped once");
+    check("shared-queue", sum == 1 + 2 + 3 + 4,
+          "Each of 4 jobs should be popped once");
 }
 
 Test(queue, each_of_eight_waiters_is_woken)
@@ -158,7 +168,7 @@ Test(queue, each_of_eight_waiters_is_woken)
         for (int i = 0; i < WAITERS; i++)
             push(queue, i);
         for (int i = 0; i < WAITERS; i++) {
-            check(6, wait_until(poppers[i].done),
+            check("shared-queue", wait_until(poppers[i].done),
                   "Eight threads wait, eight jobs were pushed, and one thread "
                   "still waits: a wake-up was lost");
             pthread_join(threads[i], NULL);
@@ -196,9 +206,10 @@ Test(queue, no_wake_up_is_lost)
     fro = job_queue_new();
     start(hop, NULL);
     start(hop_back, NULL);
-    check(6, wait_until(hops == 20000),
+    check("shared-queue", wait_until(hops == 20000),
           "A job went to and fro between two threads %d times, then one was "
-          "not woken", hops);
+          "not woken",
+          hops);
 }
 
 static void *pop_one_slowly(void *arg)
@@ -219,10 +230,11 @@ Test(queue, who_is_about_to_wait_is_woken)
         else /* it may have looked; it has not the mutex */
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
         push(popper.queue, 1);
-        check(6, wait_until(popper.done),
-              "A thread found the queue empty, and was about to wait; a job was "
-              "pushed, and the thread waits for ever: to look and to wait must "
-              "be one, under the mutex, and the signal must come after the job");
+        check(
+            "shared-queue", wait_until(popper.done),
+            "A thread found the queue empty, and was about to wait; a job was "
+            "pushed, and the thread waits for ever: to look and to wait must "
+            "be one, under the mutex, and the signal must come after the job");
         pthread_join(thread, NULL);
     }
 }
@@ -278,7 +290,9 @@ static void check_exactly_once(int producers, int consumers)
     for (int i = 0; i < JOBS; i++)
         seen[i] = 0;
     for (int i = 0; i < consumers; i++) {
-        takers[i] = (Party){.queue = queue, .seen = seen, .popped = &popped,
+        takers[i] = (Party){.queue = queue,
+                            .seen = seen,
+                            .popped = &popped,
                             .producers = producers};
         taking[i] = start(consume, &takers[i]);
     }
@@ -290,19 +304,20 @@ static void check_exactly_once(int producers, int consumers)
         pthread_join(making[i], NULL);
     for (int i = 0; i < consumers; i++) /* tell the consumers to end */
         job_queue_push(queue, (Job){NULL, NULL});
-    check(6, wait_until(popped >= JOBS),
+    check("shared-queue", wait_until(popped >= JOBS),
           "%d producers, %d consumers: of %d jobs %d came out", producers,
           consumers, JOBS, popped);
     for (int i = 0; i < consumers; i++)
         pthread_join(taking[i], NULL);
     for (int i = 0; i < JOBS; i++)
-        check(6, seen[i] == 1,
+        check("shared-queue", seen[i] == 1,
               "%d producers, %d consumers: job %d came out %d times, not once",
               producers, consumers, i, seen[i]);
     for (int i = 0; i < consumers; i++)
-        check(6, takers[i].order_broken == 0,
+        check("shared-queue", takers[i].order_broken == 0,
               "%d producers, %d consumers: a consumer got two jobs of one "
-              "producer in the wrong order", producers, consumers);
+              "producer in the wrong order",
+              producers, consumers);
 }
 
 Test(queue, each_job_to_exactly_one_of_many)
@@ -319,11 +334,13 @@ Test(queue, two_queues_are_two)
     push(one, 1);
     push(other, 2);
     push(one, 3);
-    check(6, (intptr_t)pop(other).arg == 2 && (intptr_t)pop(one).arg == 1
-          && (intptr_t)pop(one).arg == 3, "Two queues should not mix their jobs");
+    check("shared-queue",
+          (intptr_t)pop(other).arg == 2 && (intptr_t)pop(one).arg == 1
+              && (intptr_t)pop(one).arg == 3,
+          "Two queues should not mix their jobs");
 }
 
-#if STEP >= 8
+#if STEP_CLOSES
 
 Test(queue, close_wakes_all_who_wait)
 {
@@ -338,11 +355,11 @@ Test(queue, close_wakes_all_who_wait)
     settle();
     job_queue_close(queue);
     for (int i = 0; i < WAITERS; i++) {
-        check(8, wait_until(poppers[i].done),
+        check("graceful-shutdown", wait_until(poppers[i].done),
               "Eight threads wait in pop; the queue was closed, and one still "
               "waits: closing must wake all of them");
         pthread_join(threads[i], NULL);
-        check(8, poppers[i].job.function == NULL,
+        check("graceful-shutdown", poppers[i].job.function == NULL,
               "Pop from a closed, empty queue should return false");
     }
     job_queue_destroy(queue);
@@ -352,9 +369,10 @@ Test(queue, close_wakes_who_is_about_to_wait)
 {
     Popper popper = {.queue = job_queue_new()};
     pthread_t thread = start(pop_one_slowly, &popper);
-    check(8, wait_until(waits() > 0), "Empty, but not closed: pop should wait");
+    check("graceful-shutdown", wait_until(waits() > 0),
+          "Empty, but not closed: pop should wait");
     job_queue_close(popper.queue);
-    check(8, wait_until(popper.done),
+    check("graceful-shutdown", wait_until(popper.done),
           "A thread had looked whether the queue is closed, and was about to "
           "wait; it was closed, and the thread waits for ever: close must lock "
           "the mutex");
@@ -370,13 +388,15 @@ Test(queue, closed_is_not_empty)
     job_queue_close(queue);
     for (int i = 0; i < 1000; i++) {
         Job job = {NULL, NULL};
-        check(8, job_queue_pop(queue, &job) && (intptr_t)job.arg == i,
+        check("graceful-shutdown",
+              job_queue_pop(queue, &job) && (intptr_t)job.arg == i,
               "What was queued before close should still come out; job %d of "
-              "1000 did not", i);
+              "1000 did not",
+              i);
     }
     Job job;
     for (int i = 0; i < 3; i++)
-        check(8, !job_queue_pop(queue, &job),
+        check("graceful-shutdown", !job_queue_pop(queue, &job),
               "Closed and empty: pop should return false, each time");
     job_queue_destroy(queue);
 }
@@ -386,13 +406,15 @@ Test(queue, open_and_empty_is_not_closed)
     JobQueue *queue = job_queue_new();
     Job job;
     push(queue, 1);
-    check(8, job_queue_pop(queue, &job), "There was a job");
+    check("graceful-shutdown", job_queue_pop(queue, &job), "There was a job");
     Popper popper = {.queue = queue};
     pthread_t thread = start(pop_one, &popper);
     settle();
-    check(8, !popper.done, "Empty, but not closed: pop should wait");
+    check("graceful-shutdown", !popper.done,
+          "Empty, but not closed: pop should wait");
     job_queue_close(queue);
-    check(8, wait_until(popper.done), "Closing should end the wait");
+    check("graceful-shutdown", wait_until(popper.done),
+          "Closing should end the wait");
     pthread_join(thread, NULL);
     job_queue_destroy(queue);
 }

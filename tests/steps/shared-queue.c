@@ -1,34 +1,34 @@
-/* Step 06: the workers wait at the queue. */
+/* The workers wait at the queue. */
 
-#include "harness.h"
+#include "shared.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(step06, .timeout = TIMEOUT);
+TestSuite(shared_queue, .timeout = TIMEOUT);
 
-Test(step06, accepts_and_never_answers)
+Test(shared_queue, accepts_and_never_answers)
 {
-    check_silence(6);
+    check_silence("shared-queue");
 }
 
-Test(step06, four_workers_wait_and_burn_no_cpu)
+Test(shared_queue, four_workers_wait_and_burn_no_cpu)
 {
     Server server = server_start((Options){0});
-    server_wait_threads(&server, 6, 5);
-    check_idle(6, &server);
-    check(6, server_threads(&server) == 5,
+    server_wait_threads(&server, "shared-queue", 5);
+    check_idle("shared-queue", &server);
+    check("shared-queue", server_threads(&server) == 5,
           "The idle server should have 1 + 4 threads; it has %d",
           server_threads(&server));
     server_stop(&server);
 }
 
-Test(step06, a_worker_that_cannot_be_created_is_reported)
+Test(shared_queue, a_worker_that_cannot_be_created_is_reported)
 {
-    check_failing_worker(6);
+    check_failing_worker("shared-queue");
 }
 
-Test(step06, threads_that_begin_late)
+Test(shared_queue, threads_that_begin_late)
 {
-    check_late_threads(6);
+    check_late_threads("shared-queue");
 }

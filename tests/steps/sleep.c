@@ -1,37 +1,39 @@
-/* Step 02: a slow request, and everybody waits. */
+/* A slow request, and everybody waits. */
 
-#include "harness.h"
+#include "shared.h"
 
 #include <stdlib.h>
 
-TestSuite(step02, .timeout = TIMEOUT);
+TestSuite(sleep, .timeout = TIMEOUT);
 
-Test(step02, sleep_is_hello_after_five_seconds)
+Test(sleep, sleep_is_hello_after_five_seconds)
 {
     Server server = server_start((Options){0});
     double start = now();
     Answer answer = client_get(&server, "GET /sleep HTTP/1.1");
-    check_answer(2, &answer, "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
+    check_answer("sleep", &answer, "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
                  "hello.html");
-    check(2, answer.at - start > 4.9,
+    check("sleep", answer.at - start > 4.9,
           "`/sleep` should take 5 seconds; it took %.1f", answer.at - start);
-    check(2, answer.begun - start > 4.9,
+    check("sleep", answer.begun - start > 4.9,
           "The answer to `/sleep` came after %.1f s, before the sleep: sleep "
-          "first, then answer", answer.begun - start);
+          "first, then answer",
+          answer.begun - start);
     free(answer.data);
     server_stop(&server);
 }
 
-Test(step02, root_waits_for_sleep)
+Test(sleep, root_waits_for_sleep)
 {
-    double later = check_sleep_then_root(2);
-    check(2, later >= 0,
-          "`/` was answered %.1f s before the `/sleep` that came first: step "
-          "02 has a single thread, which serves one connection after the other",
-          -later);
+    double later = check_sleep_then_root("sleep");
+    check(
+        "sleep", later >= 0,
+        "`/` was answered %.1f s before the `/sleep` that came first: this "
+        "step has a single thread, which serves one connection after the other",
+        -later);
 }
 
-Test(step02, the_server_has_one_thread_while_it_sleeps)
+Test(sleep, the_server_has_one_thread_while_it_sleeps)
 {
     Server server = server_start((Options){0});
     int client = client_connect(&server);
@@ -45,15 +47,16 @@ Test(step02, the_server_has_one_thread_while_it_sleeps)
         busy += server_running(&server);
         moment();
     }
-    check(2, most == 1, "The server has %d threads; step 02 has one", most);
-    check(2, busy < looks / 2,
+    check("sleep", most == 1, "The server has %d threads; it should have one",
+          most);
+    check("sleep", busy < looks / 2,
           "While it sleeps, the server burns a CPU: sleep(5) lets others run");
-    free(client_receive(client, PATIENCE).data);
+    free(client_receive(client, patience()).data);
     server_stop(&server);
 }
 
 /* A line may begin like another. */
-Test(step02, only_sleep_sleeps)
+Test(sleep, only_sleep_sleeps)
 {
     Server server = server_start((Options){0});
     const char *requests[] = {"GET /sleep/ HTTP/1.1", "GET /sleep HTTP/1.0",
@@ -61,9 +64,9 @@ Test(step02, only_sleep_sleeps)
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         double start = now();
         Answer answer = client_get(&server, requests[i]);
-        check_answer(2, &answer, requests[i], "HTTP/1.1 404 NOT FOUND",
+        check_answer("sleep", &answer, requests[i], "HTTP/1.1 404 NOT FOUND",
                      "404.html");
-        check(2, answer.at - start < 4.5,
+        check("sleep", answer.at - start < 4.5,
               "`%s` took %.1f s: only `/sleep` should sleep", requests[i],
               answer.at - start);
         free(answer.data);

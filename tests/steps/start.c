@@ -1,8 +1,9 @@
 /* How every step starts: its line, its port, its errors. */
 
-#include "harness.h"
+#include "shared.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 TestSuite(start, .timeout = TIMEOUT);
@@ -21,17 +21,17 @@ static void check_refuses(const char *port, const char *why)
     Server server = server_start((Options){.port = port, .may_end = true});
     if (server.port != 0) {
         server_stop(&server);
-        complain(1, __FILE__, __LINE__,
+        complain("single-threaded", __FILE__, __LINE__,
                  "`./server %s` should end: %s. It listens on port %d", port,
                  why, server.port);
     }
     int status = server_wait(&server);
     char *errors = server_errors(&server);
-    check(1, WIFEXITED(status) && WEXITSTATUS(status) == 1,
+    check("single-threaded", WIFEXITED(status) && WEXITSTATUS(status) == 1,
           "`./server %s` should exit with status 1: %s. It ended with %s %d",
           port, why, WIFEXITED(status) ? "status" : "signal",
           WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-    check(1, occurrences(errors, "\n") == 1,
+    check("single-threaded", occurrences(errors, "\n") == 1,
           "`./server %s` should say why on stderr, in one line. It said:\n%s",
           port, errors);
     free(errors);
@@ -41,8 +41,9 @@ Test(start, says_where_it_listens)
 {
     Server server = server_start((Options){0});
     char *output = server_output(&server);
-    check(1, strncmp(output, "Listening on ", 13) == 0
-          && occurrences(output, "\n") == 1,
+    check("single-threaded",
+          strncmp(output, "Listening on ", 13) == 0
+              && occurrences(output, "\n") == 1,
           "Expected one line, `Listening on http://127.0.0.1:PORT`; got:\n%s",
           output);
     free(output);
@@ -55,12 +56,14 @@ Test(start, is_ready_when_it_says_so)
 {
     Server server = server_start((Options){.slow_start = true});
     int client = client_try_connect(&server), threads = server_threads(&server);
-    check(1, client != -1,
+    check("single-threaded", client != -1,
           "The server says `Listening on ...`, and a connection is refused: it "
           "should print the line after listen(), not before");
-    check(6, step() < 6 || threads == 5,
-          "When the server says `Listening on ...` it should be ready: the pool "
-          "started, and 1 + 4 threads there; there are %d", threads);
+    check(
+        "shared-queue", step("threads") == 1 || threads == step("threads"),
+        "When the server says `Listening on ...` it should be ready: the pool "
+        "started, and 1 + 4 threads there; there are %d",
+        threads);
     close(client);
     server_stop(&server);
 }
@@ -90,7 +93,7 @@ Test(start, takes_the_port_it_is_given)
     server_stop(&first);
 
     Server server = server_start((Options){.port = port});
-    check(1, server.port == first.port,
+    check("single-threaded", server.port == first.port,
           "`./server %s` listens on port %d instead", port, server.port);
     server_stop(&server);
 }
@@ -105,13 +108,15 @@ Test(start, takes_7878_by_default)
     if (server.port == 0) {
         char *errors = server_errors(&server);
         int status = server_wait(&server);
-        check(1, WIFEXITED(status) && WEXITSTATUS(status) == 1
-              && strstr(errors, "in use") != NULL,
+        check("single-threaded",
+              WIFEXITED(status) && WEXITSTATUS(status) == 1
+                  && strstr(errors, "in use") != NULL,
               "`./server` should listen on port 7878, or say that it is "
-              "taken. It said:\n%s", errors);
+              "taken. It said:\n%s",
+              errors);
         return;
     }
-    check(1, server.port == 7878,
+    check("single-threaded", server.port == 7878,
           "`./server` should listen on port 7878; it listens on %d",
           server.port);
     server_stop(&server);
@@ -126,7 +131,8 @@ Test(start, listens_on_this_machine_only)
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1), /* 127.0.0.2 */
     };
     int client = socket(AF_INET, SOCK_STREAM, 0);
-    check(1, connect(client, (struct sockaddr *)&address, sizeof address) == -1,
+    check("single-threaded",
+          connect(client, (struct sockaddr *)&address, sizeof address) == -1,
           "The server should listen on 127.0.0.1 only; it listens on every "
           "address of the machine");
     close(client);
@@ -141,15 +147,16 @@ Test(start, can_be_restarted_at_once)
     snprintf(port, sizeof port, "%d", first.port);
     int client = client_connect(&first);
     client_ask(client, "GET / HTTP/1.1");
-    if (step() < 4 || step() > 6)
-        free(client_receive(client, PATIENCE).data);
+    if (step("answers"))
+        free(client_receive(client, patience()).data);
     server_stop(&first);
 
     Server second = server_start((Options){.port = port, .may_end = true});
     char *errors = server_errors(&second);
-    check(1, second.port == first.port,
+    check("single-threaded", second.port == first.port,
           "Restarted after a request, the server should take its port again "
-          "(SO_REUSEADDR). It said:\n%s", errors);
+          "(SO_REUSEADDR). It said:\n%s",
+          errors);
     free(errors);
     server_stop(&second);
 }

@@ -21,9 +21,9 @@
 enum { MOST = 8 };
 
 static int jobs;
-static int *plain;        /* each job's own cell, without any lock */
+static int *plain; /* each job's own cell, without any lock */
 static atomic_int runs;
-static void *volatile kept[64]; /* 06 and 07 cannot free a queue or pool */
+static void *volatile kept[64]; /* some steps cannot free a queue or pool */
 static int kept_count;
 
 static void wait_for(int count, const char *what)
@@ -63,7 +63,7 @@ static void *consume(void *arg)
 {
     Job job;
     (void)arg;
-#if STEP >= 8
+#if STEP_CLOSES
     while (job_queue_pop(queue, &job))
         job.function(job.arg);
 #else
@@ -113,7 +113,7 @@ static void stress_queue(int producers, int consumers)
     for (int i = 0; i < consumers; i++)
         pthread_create(&threads[i], NULL, consume, NULL);
     run_producers(producers, push);
-#if STEP >= 8
+#if STEP_CLOSES
     job_queue_close(queue);
 #else
     for (int i = 0; i < consumers; i++)
@@ -123,14 +123,14 @@ static void stress_queue(int producers, int consumers)
         pthread_join(threads[i], NULL);
     wait_for(jobs, "queue");
     check_cells("queue");
-#if STEP >= 8
+#if STEP_CLOSES
     job_queue_destroy(queue);
 #endif
 }
 
 /* --- the pool ------------------------------------------------------------ */
 
-#if STEP >= 7
+#if STEP_EXECUTES
 
 static ThreadPool *pool;
 
@@ -149,7 +149,7 @@ static void stress_pool(int producers, size_t workers)
 {
     kept[kept_count++] = pool = thread_pool_new(workers);
     run_producers(producers, submit);
-#if STEP >= 8
+#if STEP_CLOSES
     thread_pool_destroy(pool);
 #endif
     wait_for(jobs, "pool");
@@ -165,7 +165,7 @@ static void stress_nested(void)
         thread_pool_execute(pool, submit_again, &plain[i]);
     }
     wait_for(2 * jobs, "nested");
-#if STEP >= 8
+#if STEP_CLOSES
     thread_pool_destroy(pool);
 #endif
     check_cells("nested");
@@ -185,13 +185,13 @@ int main(int argc, char *argv[])
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             stress_queue(counts[i], counts[j]);
-#if STEP >= 7
+#if STEP_EXECUTES
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             stress_pool(counts[i], (size_t)counts[j]);
     stress_nested();
 #endif
-#if STEP >= 8
+#if STEP_CLOSES
     for (int i = 0; i < jobs / 10; i++) {
         pool = thread_pool_new(2);
         plain[0] = 0;

@@ -77,21 +77,17 @@ int threads_created(void)
     return created;
 }
 
-int patience(void)
-{
-    const char *seconds = getenv("PATIENCE");
-    return seconds != NULL ? atoi(seconds) : 25;
-}
-
 static char last_words[512];
 
 /* Called in a signal: says what was expected, and dies of the signal. */
 static void die(int number)
 {
-    const char *what = number == SIGALRM
-        ? "\nYour code hangs: a call does not return, or a thread never ends."
-        : "\nYour code crashed: to see where, run it under a sanitizer "
-          "(-fsanitize=address -g) or a debugger.";
+    const char *what =
+        number == SIGALRM
+            ? "\nYour code hangs: a call does not return, or a thread never "
+              "ends."
+            : "\nYour code crashed: to see where, run it under a sanitizer "
+              "(-fsanitize=address -g) or a debugger.";
     if (write(STDERR_FILENO, what, strlen(what)) == -1
         || write(STDERR_FILENO, last_words, strlen(last_words)) == -1)
         _exit(1);

@@ -1,19 +1,18 @@
 /*
  * What the unit tests share. They are linked to the folder under test, without
- * its main, and know only its headers. STEP is the step, a number.
+ * its main, and know only its headers.
  */
 
 #ifndef UNIT_H
 #define UNIT_H
 
-#include <criterion/criterion.h>
+#include "report.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <time.h>
 
 /* The folder under test may well have functions of these names, too. */
-#define patience unit_patience
 #define settle unit_settle
 #define start unit_start
 #define expecting unit_expecting
@@ -24,28 +23,11 @@
 #define waits unit_waits
 #define wake_all_waiters unit_wake_all_waiters
 
-/* Criterion's own limit. The same for every suite: a mixture loses limits. */
-#define TIMEOUT 90
-
-/* Asserts the condition, or says what was expected, and where to read on. */
-#define check(from, condition, ...)                                            \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            char text[512];                                                    \
-            snprintf(text, sizeof text, __VA_ARGS__);                          \
-            cr_assert_fail("%s\n  -> TUTORIAL.md, step %d; make diff-%02d",    \
-                           text, from, from);                                  \
-        }                                                                      \
-    } while (0)
-
-/* Seconds to wait for what must happen: 25, or what PATIENCE says. */
-int patience(void);
-
 /* Waits until the condition holds. Is false if it does not for too long. */
 #define wait_until(condition)                                                  \
     ({                                                                         \
-        time_t deadline = time(NULL) + patience();                             \
-        while (!(condition) && time(NULL) < deadline)                          \
+        double deadline = now() + patience();                                  \
+        while (!(condition) && now() < deadline)                               \
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);           \
         (condition);                                                           \
     })

@@ -57,8 +57,8 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     wait_if("SLOW_START", 200);
     if (failing != NULL && atoi(failing) == ++calls)
         return EAGAIN;
-    Beginning *beginning = is_set("LATE_THREADS") ? malloc(sizeof *beginning)
-                                                  : NULL;
+    Beginning *beginning =
+        is_set("LATE_THREADS") ? malloc(sizeof *beginning) : NULL;
     if (beginning != NULL) {
         *beginning = (Beginning){start, arg};
         return __real_pthread_create(thread, attributes, begin_late, beginning);

@@ -1,0 +1,144 @@
+#define _GNU_SOURCE /* struct linger */
+#include "client.h"
+
+#include "answer.h"
+#include "report.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int client_try_connect(const Server *server)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons((in_port_t)server->port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(client != -1, "socket: %s", strerror(errno));
+    if (connect(client, (struct sockaddr *)&address, sizeof address) == 0)
+        return client;
+    close(client);
+    return -1;
+}
+
+void check_soon_alive(const Server *server)
+{
+    for (double start = now(); now() < start + 0.2;) {
+        check_alive(server);
+        moment();
+    }
+}
+
+int client_connect(const Server *server)
+{
+    int client = client_try_connect(server);
+    int error = errno;
+    if (client == -1)
+        check_soon_alive(server);
+    check("single-threaded", client != -1,
+          "The server does not accept a connection: %s", strerror(error));
+    return client;
+}
+
+void client_send(int client, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t sent = send(client, data, length, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return;
+        data += sent;
+        length -= (size_t)sent;
+    }
+}
+
+void client_ask(int client, const char *request_line)
+{
+    char request[512];
+    int length = snprintf(request, sizeof request,
+                          "%s\r\nHost: 127.0.0.1\r\nUser-Agent: tests\r\n"
+                          "Accept: */*\r\n\r\n",
+                          request_line);
+    client_send(client, request, (size_t)length);
+}
+
+void clients_receive(size_t count, const int clients[], Answer answers[],
+                     double seconds)
+{
+    struct pollfd *polls = calloc(count, sizeof *polls);
+    double deadline = now() + seconds;
+    size_t open = count;
+
+    for (size_t i = 0; i < count; i++) {
+        polls[i] = (struct pollfd){.fd = clients[i], .events = POLLIN};
+        answers[i] = (Answer){.data = calloc(1, 1)};
+    }
+    while (open > 0 && now() < deadline) {
+        poll(polls, count, 50);
+        for (size_t i = 0; i < count; i++) {
+            char block[65536];
+            Answer *answer = &answers[i];
+            if (polls[i].fd == -1 || polls[i].revents == 0)
+                continue;
+            ssize_t n = recv(clients[i], block, sizeof block, 0);
+            if (n > 0) {
+                size_t length = answer->length + (size_t)n;
+                if (answer->length == 0)
+                    answer->begun = now();
+                answer->data = realloc(answer->data, length + 1);
+                memcpy(answer->data + answer->length, block, (size_t)n);
+                answer->length = length;
+                answer->data[length] = '\0';
+                continue;
+            }
+            answer->reset = n == -1;
+            answer->at = now();
+            close(clients[i]);
+            polls[i].fd = -1;
+            open--;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        Head head = answer_head(answers[i].data, answers[i].length);
+        answers[i].complete =
+            head.body >= 0
+            && answers[i].length - head.size == (size_t)head.body;
+        answers[i].timed_out = polls[i].fd != -1;
+        if (answers[i].timed_out) {
+            answers[i].at = now();
+            close(clients[i]);
+        }
+    }
+    free(polls);
+}
+
+Answer client_receive(int client, double seconds)
+{
+    Answer answer;
+    clients_receive(1, &client, &answer, seconds);
+    return answer;
+}
+
+Answer client_get(const Server *server, const char *request_line)
+{
+    int client = client_connect(server);
+    client_ask(client, request_line);
+    Answer answer = client_receive(client, patience());
+    if (answer.length == 0)
+        check_soon_alive(server);
+    return answer;
+}
+
+void client_reset(int client)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(client);
+}

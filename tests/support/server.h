@@ -1,0 +1,87 @@
+/*
+ * The program under test: to start it on a free port, and to look at its
+ * threads, descriptors, processor time, output and exit.
+ *
+ * From the environment: SERVER, the program; PAGES, the folder with hello.html.
+ * All functions fail the running test themselves when what they need does not
+ * happen. Call them from the test's own thread only.
+ */
+
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+typedef struct {
+    pid_t pid;
+    int port; /* 0: it ended before it listened */
+    double started;
+    int out; /* files with all that it wrote on stdout and stderr */
+    int err;
+    int status; /* as from waitpid(), once ended */
+    bool ended;
+} Server;
+
+typedef struct {
+    const char *port;     /* the argument; NULL means "0", "" means none */
+    const char *folder;   /* where it runs; NULL means PAGES */
+    unsigned descriptors; /* its limit of open files; 0 means the usual */
+    int failing_thread;   /* its pthread_create that fails, from 1; 0: none */
+    bool slow_start;      /* its listen, pthread_create take 0.2 s longer */
+    bool late_threads;    /* its threads begin 0.3 s after their creation */
+    bool may_end;         /* do not insist that it listens */
+} Options;
+
+/* Starts the program and waits until it listens. */
+Server server_start(Options options);
+
+/* Waits until the program ends by itself and returns its exit status. */
+int server_wait(Server *server);
+
+/* The same, for a program that ends after two connections: with status 0. */
+void server_wait_clean(Server *server);
+
+/*
+ * Ends a program that must still be running, and fails the test if it is not,
+ * or if a sanitizer complained.
+ */
+void server_stop(Server *server);
+
+/* Fails the test if the program has ended, and says how. */
+void check_alive(const Server *server);
+
+/* The same, for a server whose connections end a moment before it does. */
+void check_soon_alive(const Server *server);
+
+/* Returns false once the program has ended. */
+bool server_alive(Server *server);
+
+/* Returns what the program has written so far; to be freed. */
+char *server_output(const Server *server);
+char *server_errors(const Server *server);
+
+/* Waits until the output holds the text count times. */
+void server_wait_output(Server *server, const char *text, int count);
+
+/* Returns how many times a text occurs in another. */
+int occurrences(const char *text, const char *part);
+
+/* Number of threads, of open descriptors; processor time in seconds; KiB. */
+int server_threads(const Server *server);
+int server_descriptors(const Server *server);
+double server_cpu(const Server *server);
+long server_memory(const Server *server); /* its address space */
+long server_peak(const Server *server);   /* the most memory it has used */
+
+/* Wait until the number is the given one, or at most that. */
+void server_wait_threads(const Server *server, const char *from, int threads);
+void server_wait_descriptors(const Server *server, int descriptors);
+
+/* Whether the program runs, on a CPU or waiting for one, and does not sleep. */
+bool server_running(const Server *server);
+
+/* How often its threads have gone to sleep so far. */
+long server_sleeps(const Server *server);
+
+#endif
