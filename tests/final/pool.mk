@@ -14,9 +14,9 @@ comma = ,
 pool-test: $(POOL_OUT)/pool_test
 	$<
 
-$(POOL_OUT)/pool_test: $(POOL_ROOT)/tests/final/pool_test.c $(POOL_DEPS)
+$(POOL_OUT)/pool_test: $(wildcard $(POOL_ROOT)/tests/final/pool/*) $(POOL_DEPS)
 	mkdir -p $(@D)
-	$(POOL_CC) -O2 $(POOL_WRAP) -o $@ $< $(POOL_SRC) -lcriterion
+	$(POOL_CC) -O2 $(POOL_WRAP) -o $@ $(filter %.c,$^) -lcriterion
 
 # A plain program under sanitizers, for those two that exclude each other, and
 # under helgrind, which understands less but sees lock orders.

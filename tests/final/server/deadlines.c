@@ -1,0 +1,179 @@
+/* Deadlines. */
+
+#include "help.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+Test(server, silence_ends)
+{
+    Server server = start();
+    Client fresh = client(&server), used = client(&server);
+    say(&used, GET);
+    cr_expect(eq(int, reply(&used).status, 200));
+    double seconds = closed_after(&fresh);
+    cr_expect(within(seconds, timeouts[IDLE] - 0.5, timeouts[IDLE] + SLACK),
+              "%f s", seconds);
+    closed_after(&used);
+    cr_expect(eq(sz, fresh.size, 0)); /* without a word */
+    cr_expect(eq(sz, used.size, 0));
+    leave(&fresh);
+    leave(&used);
+    finish(&server);
+}
+
+/* The time is that of the whole head, however many bytes keep coming. */
+Test(server, a_trickle_is_cut_off)
+{
+    Server server = start();
+    Client slow = client(&server);
+    double begun = now();
+    while (!slow.ended && slow.size == 0 && now() < begun + patience()) {
+        say(&slow, "G");
+        take_in(&slow, 0.1);
+    }
+    double seconds = now() - begun;
+    cr_expect(within(seconds, timeouts[HEAD] - 0.1, timeouts[HEAD] + SLACK),
+              "%f s", seconds);
+    cr_expect(eq(int, reply(&slow).status, 408));
+    leave(&slow);
+
+    Client second = client(&server); /* and so is one after a whole request */
+    say(&second, GET "GET");
+    cr_expect(eq(int, reply(&second).status, 200));
+    cr_expect(eq(int, reply(&second).status, 408));
+    leave(&second);
+    finish(&server);
+}
+
+/* What has come in time counts, though the server was not there to see it. */
+Test(server, time_spent_stopped_is_forgiven)
+{
+    Server server = start();
+    Client one = client(&server);
+    say(&one, GET "GET / HT");
+    cr_assert(eq(int, reply(&one).status, 200));
+    double begun = now();
+    kill(server.pid, SIGSTOP);
+    cr_assert(waitpid(server.pid, NULL, WUNTRACED) == server.pid);
+    say(&one, "TP/1.1\r\n" H "\r\n");
+    while (now() < begun + timeouts[HEAD] + 0.5)
+        moment();
+    kill(server.pid, SIGCONT);
+    cr_expect(eq(int, reply(&one).status, 200));
+    leave(&one);
+    finish(&server);
+}
+
+/* Of a head that stays incomplete, only what is well-formed is logged. */
+Test(server, the_log_cannot_be_forged)
+{
+    Server server = start_with("", (Options){0});
+    Client one = client(&server);
+    say(&one, GET "GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\n"
+                  "X: x\n200 /forged\x1b[31m");
+    cr_expect(eq(int, reply(&one).status, 200));
+    cr_expect(eq(int, reply(&one).status, 408));
+    server_wait_output(&server, "\n408", 1);
+    char *output = server_output(&server);
+    cr_expect(strstr(output, "\n408 /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n")
+                  != NULL,
+              "%s", output);
+    cr_expect(strstr(output, "forged") == NULL);
+    leave(&one);
+    finish(&server);
+}
+
+/* A busy client has new time for each head. */
+Test(server, a_new_head_has_new_time)
+{
+    Server server = start();
+    Client one = client(&server);
+    double begun = now();
+    say(&one, "GE");
+    while (now() < begun + 2 * timeouts[HEAD]) {
+        say(&one, "T / HTTP/1.1\r\n" H "\r\nGE");
+        cr_assert(eq(int, reply(&one).status, 200));
+        moment();
+    }
+    leave(&one);
+    finish(&server);
+}
+
+Test(server, a_client_that_never_reads_is_cut_off)
+{
+    char *folder = large_site();
+    Server server = start_with("--quiet --root .", (Options){.folder = folder});
+    int descriptors = server_descriptors(&server);
+    double begun = now();
+    Client deaf = ask_for_large(&server, 0);
+    take_in(&deaf, 1);
+    server_wait_descriptors(&server, descriptors + 1);
+    server_wait_descriptors(&server, descriptors);
+    cr_expect(
+        within(now() - begun, timeouts[WRITE] - 0.1, timeouts[WRITE] + SLACK),
+        "%f s", now() - begun);
+    leave(&deaf);
+    finish(&server);
+    drop_site(folder);
+}
+
+/* But who reads slowly is not: there is new time for each part. */
+Test(server, a_client_that_reads_slowly_gets_all)
+{
+    char *folder = large_site();
+    Server server = start_with("--quiet --root .", (Options){.folder = folder});
+    Client slow = ask_for_large(&server, 65536);
+    double begun = now();
+    while (slow.size < 8000000 && !slow.ended) {
+        take_in(&slow, patience());
+        if (now() - begun < 4 * timeouts[WRITE]) /* then it may hurry */
+            nanosleep(&(struct timespec){.tv_nsec = 250000000}, NULL);
+    }
+    cr_expect(now() - begun > 2 * timeouts[WRITE]);
+    Reply answer = reply(&slow);
+    cr_expect(eq(sz, answer.size, 8000000));
+    leave(&slow);
+    finish(&server);
+    drop_site(folder);
+}
+
+Test(server, a_client_that_does_not_close_is_closed)
+{
+    Server server = start();
+    int descriptors = server_descriptors(&server);
+    Client one = client(&server);
+    double begun = now();
+    say(&one, "nonsense\r\n");
+    cr_expect(eq(int, reply(&one).status, 400));
+    while (server_descriptors(&server) > descriptors
+           && now() < begun + patience()) {
+        say(&one, "and more, and more"); /* does not help */
+        moment();
+    }
+    cr_expect(
+        within(now() - begun, timeouts[DRAIN] - 0.1, timeouts[DRAIN] + SLACK),
+        "%f s", now() - begun);
+    leave(&one);
+    finish(&server);
+}
+
+Test(server, idle_costs_nothing)
+{
+    Server server = start();
+    Client idle[100];
+    for (int i = 0; i < 100; i++) {
+        idle[i] = client(&server);
+        say(&idle[i], GET);
+        cr_assert(eq(int, reply(&idle[i]).status, 200));
+    }
+    double cpu = server_cpu(&server), begun = now();
+    while (now() < begun + 0.9 * timeouts[IDLE])
+        moment();
+    cr_expect(lt(dbl, server_cpu(&server) - cpu, 0.05));
+    for (int i = 0; i < 100; i++)
+        leave(&idle[i]);
+    finish(&server);
+}

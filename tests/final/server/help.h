@@ -1,0 +1,98 @@
+/*
+ * What the tests of the server share: the server from outside, as its clients
+ * see it. The program under test has shorter time-outs (see the Makefile here):
+ * IDLE, HEAD, DRAIN, WRITE seconds.
+ */
+
+#ifndef HELP_H
+#define HELP_H
+
+#include "answer.h"
+#include "client.h"
+#include "files.h"
+#include "report.h"
+#include "server.h"
+
+#include <criterion/new/assert.h>
+
+#define H "Host: a\r\n"
+#define GET "GET / HTTP/1.1\r\n" H "\r\n"
+#define LAST "GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n"
+#define SLEEP "GET /sleep HTTP/1.1\r\n" H "\r\n"
+
+extern const int timeouts[];
+enum { IDLE, HEAD, DRAIN, WRITE };
+
+/* How much later than at its deadline a thing may be noticed on a machine
+ * with other things to do. */
+#define SLACK 5
+
+/* A connection, and what has come in on it. */
+typedef struct {
+    int socket;
+    char *data;
+    size_t size;
+    bool ended, reset;
+} Client;
+
+typedef struct {
+    int status; /* 0: none came */
+    char head[1024];
+    char *body;
+    size_t size;
+} Reply;
+
+/* Starts the server with more options. */
+Server start_with(const char *options, Options how);
+
+/* Starts it as most tests want it. */
+Server start(void);
+
+/* Waits until the server ends. Returns its exit status, -1 after a signal. */
+int ended(Server *server);
+
+/* Ends the server as its user does, and checks that it ended well. */
+void finish(Server *server);
+
+/* Opens a connection, to be ended by leave(). */
+Client client(const Server *server);
+
+/* Sends a text. */
+void say(Client *client, const char *text);
+
+/* Closes a connection. */
+void leave(Client *client);
+
+/* Takes in what has come, waiting for at most that long. */
+void take_in(Client *client, double seconds);
+
+/* Returns the next answer on a connection; its status is 0 if none came whole
+ * within that time. The answer to HEAD has no body. */
+Reply reply_to(Client *client, bool head_only, double seconds);
+
+/* The same, for any request but HEAD, and with all patience. */
+Reply reply(Client *client);
+
+/* Returns how long it takes until the server closes, having said nothing. */
+double closed_after(Client *client);
+
+/* Asks on a new connection. Returns the status. */
+int ask(const Server *server, const char *request);
+
+/* Checks that / is hello.html. */
+void check_pages(const Server *server);
+
+/* Makes a folder with hello.html and a large page. */
+char *large_site(void);
+
+/* Asks for the large page on a new connection, with so little room for what
+ * comes; 0: with the usual. */
+Client ask_for_large(const Server *server, int room);
+
+/* Removes such a folder, and frees its name. */
+void drop_site(char *folder);
+
+/* Whether seconds lie between two others. */
+bool within(double seconds, double from, double to);
+
+#endif
