@@ -83,6 +83,8 @@ bench:
 #:   make setup               install what the tests need
 #:   make setup-bench         install what make bench compares with
 #:   make format              lay out the C code
+#:   make renumber STEP=NN    that step becomes the next one, and so on: room
+#:                            for a new one before it (BY=-1: the other way)
 #:   make clean               remove what was built
 setup:
 	@tests/ci/setup
@@ -93,9 +95,12 @@ setup-bench:
 format:
 	@tests/ci/lint --format
 
+renumber:
+	@tests/ci/renumber $(STEP) $(BY)
+
 clean:
 	rm -rf build steps/*/server
 	$(MAKE) -C final clean
 
 .PHONY: help run build timeline listing figures test test-tutorial test-final test-solutions \
-    test-teeth test-repeat test-browser sanitize lint check bench setup setup-bench format clean
+    test-teeth test-repeat test-browser sanitize lint check bench setup setup-bench format renumber clean
