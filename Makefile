@@ -82,15 +82,19 @@ bench:
 #: Keep
 #:   make setup               install what the tests need
 #:   make setup-bench         install what make bench compares with
-#:   make format              lay out the C code
 #:   make renumber STEP=NN    that step becomes the next one, and so on: room
 #:                            for a new one before it (BY=-1: the other way)
+#:   make update              write steps, patches and README's table from the text
+#:   make format              lay out the C code that is written by hand
 #:   make clean               remove what was built
 setup:
 	@tests/ci/setup
 
 setup-bench:
 	@tests/ci/setup bench
+
+update:
+	@tests/text/update
 
 format:
 	@tests/ci/lint --format
@@ -103,4 +107,5 @@ clean:
 	$(MAKE) -C final clean
 
 .PHONY: help run build timeline listing figures test test-tutorial test-final test-solutions \
-    test-teeth test-repeat test-browser sanitize lint check bench setup setup-bench format renumber clean
+    test-teeth test-repeat test-browser sanitize lint check bench setup setup-bench update format \
+    renumber clean
