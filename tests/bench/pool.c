@@ -6,8 +6,8 @@
  * All single results go to the file that is named as the argument.
  */
 #define _GNU_SOURCE /* sched_setaffinity() */
-#include "../support/clock.h"
 #include "pool.h"
+#include "../support/clock.h"
 #include "thread_pool.h" /* THREAD_POOL_CAPACITY */
 
 #include <malloc.h>

@@ -220,9 +220,9 @@ int main(int argc, char *argv[])
                    <= 0)
             die("idle");
     }
-    double bytes = idlers == 0 ? 0
-                               : (double)(total(pid, "RssAnon:") - memory)
-                                     * 1024 / idlers;
+    double bytes =
+        idlers == 0 ? 0
+                    : (double)(total(pid, "RssAnon:") - memory) * 1024 / idlers;
     double before = cpu(pid);
     if (idlers > 0)
         sleep(1);
@@ -269,8 +269,8 @@ int main(int argc, char *argv[])
     usleep(200000);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    printf("%.3f\t%d\t%.2f\t%.0f\t%.0f\t%ld\t%.0f\t%.0f\t%ld\n", seconds, failed,
-           used / count, took[ended / 2], took[ended * 99 / 100], threads,
-           bytes, quiet, peak);
+    printf("%.3f\t%d\t%.2f\t%.0f\t%.0f\t%ld\t%.0f\t%.0f\t%ld\n", seconds,
+           failed, used / count, took[ended / 2], took[ended * 99 / 100],
+           threads, bytes, quiet, peak);
     return EXIT_SUCCESS;
 }

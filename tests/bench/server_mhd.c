@@ -19,10 +19,9 @@ static enum MHD_Result answer(void *user, struct MHD_Connection *connection,
         *state = user;
         return MHD_YES;
     }
-    return MHD_queue_response(connection,
-                              strcmp(url, "/") == 0 ? MHD_HTTP_OK
-                                                    : MHD_HTTP_NOT_FOUND,
-                              user);
+    return MHD_queue_response(
+        connection, strcmp(url, "/") == 0 ? MHD_HTTP_OK : MHD_HTTP_NOT_FOUND,
+        user);
 }
 
 int main(int argc, char *argv[])
@@ -42,10 +41,10 @@ int main(int argc, char *argv[])
     MHD_add_response_header(response, "Content-Type",
                             "text/html; charset=utf-8");
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO,
-        (uint16_t)atoi(argv[1]), NULL, NULL, answer, response,
-        MHD_OPTION_THREAD_POOL_SIZE, 4U, MHD_OPTION_CONNECTION_LIMIT, 16000U,
-        MHD_OPTION_LISTEN_BACKLOG_SIZE, 4096U, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, (uint16_t)atoi(argv[1]),
+        NULL, NULL, answer, response, MHD_OPTION_THREAD_POOL_SIZE, 4U,
+        MHD_OPTION_CONNECTION_LIMIT, 16000U, MHD_OPTION_LISTEN_BACKLOG_SIZE,
+        4096U, MHD_OPTION_END);
     if (daemon == NULL)
         return EXIT_FAILURE;
     sigwait(&signals, &number);

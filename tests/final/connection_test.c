@@ -29,8 +29,10 @@ static Talk begin(void)
     int ends[2];
     signal(SIGPIPE, SIG_IGN);
     cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    Talk talk = {.connection = connection_new(ends[0]), .client = ends[1],
-                 .site = site_load(ROOT), .output = calloc(1, 1)};
+    Talk talk = {.connection = connection_new(ends[0]),
+                 .client = ends[1],
+                 .site = site_load(ROOT),
+                 .output = calloc(1, 1)};
     talk.service = (Service){.site = talk.site, .date = "now", .quiet = true};
     return talk;
 }
@@ -96,7 +98,10 @@ static const struct {
     const char *text;
     size_t size;
 } streams[] = {
-#define STREAM(text) {text, sizeof text - 1}
+#define STREAM(text)                                                           \
+    {                                                                          \
+        text, sizeof text - 1                                                  \
+    }
     STREAM(G),
     STREAM(G G G),
     STREAM(G "HEAD / HTTP/1.1\r\n" H "\r\n" G),
@@ -152,7 +157,8 @@ Test(connection, pipelined_requests_are_answered_in_order)
 {
     Talk talk = begin();
     const char *text = "GET /1 HTTP/1.1\r\n" H "\r\n" G "GET /sleep HTTP/1.1"
-                       "\r\n" H "\r\n" "HEAD / HTTP/1.1\r\n" H "\r\n" G;
+                       "\r\n" H "\r\n"
+                       "HEAD / HTTP/1.1\r\n" H "\r\n" G;
     say(&talk, text, strlen(text));
     cr_expect(eq(int, count(&talk, "HTTP/1.1 "), 5));
     cr_expect(eq(int, count(&talk, "HTTP/1.1 404 Not Found\r\n"), 1));
@@ -295,12 +301,10 @@ Test(connection, how_a_connection_ends)
         ConnectionState state;
     } ends[] = {
         {"GET / HTTP/1.0\r\n\r\n", CONNECTION_CLOSED},
-        {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n",
-         CONNECTION_CLOSED},
+        {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n", CONNECTION_CLOSED},
         {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n" G,
          CONNECTION_DRAIN},
-        {"GET / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n",
-         CONNECTION_DRAIN},
+        {"GET / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n", CONNECTION_DRAIN},
         {"nonsense\r\n", CONNECTION_DRAIN},
         {G, CONNECTION_IDLE},
     };

@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (connection->state != CONNECTION_CLOSED)
             connection_advance(connection, &service);
         CHECK((connection->exchange == NULL)
-              == (connection->state == CONNECTION_IDLE)
+                  == (connection->state == CONNECTION_IDLE)
               || connection->state == CONNECTION_CLOSED);
         if (ends[1] != -1 && act % 2 == 1)
             receive(ends[1], &total);

@@ -12,8 +12,14 @@
 #define KEEP_HEAD true, true
 #define CLOSE_HEAD false, true
 
-#define OK(rule, text, path, flags) {rule, text, sizeof text - 1, 200, path, flags}
-#define NO(rule, text, status) {rule, text, sizeof text - 1, status, NULL, false, false}
+#define OK(rule, text, path, flags)                                            \
+    {                                                                          \
+        rule, text, sizeof text - 1, 200, path, flags                          \
+    }
+#define NO(rule, text, status)                                                 \
+    {                                                                          \
+        rule, text, sizeof text - 1, status, NULL, false, false                \
+    }
 
 static const struct {
     const char *rule, *text;
@@ -24,13 +30,20 @@ static const struct {
 } cases[] = {
     /* Requests as clients write them. */
     OK("3", GET END, ROOT, KEEP),
-    OK("3, curl", "GET /hello.html HTTP/1.1\r\nHost: 127.0.0.1:7878\r\n"
-       "User-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n", "/hello.html", KEEP),
-    OK("3, ab", "GET / HTTP/1.0\r\nHost: 127.0.0.1:7878\r\n"
-       "User-Agent: ApacheBench/2.3\r\nAccept: */*\r\n\r\n", ROOT, CLOSE),
-    OK("3, ab -k", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n"
-       "Host: 127.0.0.1:7878\r\n\r\n", ROOT, KEEP),
-    OK("3, a browser", "GET /favicon.ico HTTP/1.1\r\nHost: localhost:7878\r\n"
+    OK("3, curl",
+       "GET /hello.html HTTP/1.1\r\nHost: 127.0.0.1:7878\r\n"
+       "User-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n",
+       "/hello.html", KEEP),
+    OK("3, ab",
+       "GET / HTTP/1.0\r\nHost: 127.0.0.1:7878\r\n"
+       "User-Agent: ApacheBench/2.3\r\nAccept: */*\r\n\r\n",
+       ROOT, CLOSE),
+    OK("3, ab -k",
+       "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n"
+       "Host: 127.0.0.1:7878\r\n\r\n",
+       ROOT, KEEP),
+    OK("3, a browser",
+       "GET /favicon.ico HTTP/1.1\r\nHost: localhost:7878\r\n"
        "Connection: keep-alive\r\nsec-ch-ua: \"A\";v=\"99\", \"B\"\r\n"
        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) (like Gecko)\r\n"
        "Accept: image/avif,*/*;q=0.8\r\nReferer: http://localhost:7878/\r\n"
@@ -232,8 +245,10 @@ static const struct {
     NO("6.3", GET "Transfer-Encoding: chunked, gzip\r\n\r\n", 400),
     NO("6.3", GET "Transfer-Encoding: xchunked\r\n\r\n", 400),
     NO("6.3", GET "Transfer-Encoding:\r\n\r\n", 400),
-    NO("7.1", GET "Transfer-Encoding: chunked\r\n"
-       "Transfer-Encoding: chunked\r\n\r\n", 400),
+    NO("7.1",
+       GET "Transfer-Encoding: chunked\r\n"
+           "Transfer-Encoding: chunked\r\n\r\n",
+       400),
 
     /* What follows a head is not its business. */
     OK("9.3.2", GET END "GET /next HTTP/1.1\r\n", ROOT, KEEP),
@@ -241,4 +256,3 @@ static const struct {
 };
 
 enum { CASES = sizeof cases / sizeof *cases };
-

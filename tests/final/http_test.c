@@ -49,8 +49,8 @@ Test(http, every_request_has_its_status)
 {
     for (size_t i = 0; i < CASES; i++) {
         HttpRequest request;
-        int status = parse(cases[i].text, cases[i].size, &request,
-                           cases[i].path);
+        int status =
+            parse(cases[i].text, cases[i].size, &request, cases[i].path);
         cr_expect(eq(int, status, cases[i].status), "%s: %s", cases[i].rule,
                   show(cases[i].text, cases[i].size));
         if (status == 200)
@@ -121,8 +121,9 @@ Test(http, size_ends_with_the_empty_line)
     HttpRequest request;
     cr_assert(eq(int, http_parse(text, sizeof text - 1, &request), 200));
     cr_assert(eq(sz, request.size, sizeof(GET END) - 1));
-    cr_assert(eq(int, http_parse(text + request.size,
-                                 sizeof text - 1 - request.size, &request),
+    cr_assert(eq(int,
+                 http_parse(text + request.size, sizeof text - 1 - request.size,
+                            &request),
                  200));
     cr_assert(eq(sz, request.path_length, 2));
 }
@@ -173,14 +174,12 @@ Test(http, percent_decoding) /* RFC 3986 2.1 */
     static const struct {
         const char *text, *decoded;
     } codes[] = {
-        {"", ""},          {"/", "/"},           {"/a%20b", "/a b"},
-        {"%41%61", "Aa"},  {"%2F%2f", "//"},     {"%25", "%"},
-        {"%2525", "%25"},  {"%ff", "\xff"},      {"a+b", "a+b"},
-        {"%", NULL},       {"%4", NULL},         {"a%4", NULL},
-        {"%zz", NULL},     {"%4z", NULL},        {"%z4", NULL},
-        {"%00", NULL},     {"a%00b", NULL},      {"%%41", NULL},
-        {"%+1", NULL},     {"% 1", NULL},        {"%-1", NULL},
-        {"%0x41", NULL},   {"%2e%2E/", "../"},
+        {"", ""},         {"/", "/"},      {"/a%20b", "/a b"}, {"%41%61", "Aa"},
+        {"%2F%2f", "//"}, {"%25", "%"},    {"%2525", "%25"},   {"%ff", "\xff"},
+        {"a+b", "a+b"},   {"%", NULL},     {"%4", NULL},       {"a%4", NULL},
+        {"%zz", NULL},    {"%4z", NULL},   {"%z4", NULL},      {"%00", NULL},
+        {"a%00b", NULL},  {"%%41", NULL},  {"%+1", NULL},      {"% 1", NULL},
+        {"%-1", NULL},    {"%0x41", NULL}, {"%2e%2E/", "../"},
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         size_t size = strlen(codes[i].text);
@@ -203,14 +202,14 @@ Test(http, the_head_of_an_answer)
     cr_expect(eq(str, head,
                  "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Type: text/html\r\n"
                  "Content-Length: 12\r\nConnection: keep-alive\r\n\r\n"));
-    static const int statuses[] = {200, 400, 404, 405, 408, 414,
-                                   431, 501, 503, 505};
+    static const int statuses[] = {200, 400, 404, 405, 408,
+                                   414, 431, 501, 503, 505};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         char expected[8];
         snprintf(expected, sizeof expected, " %d ", statuses[i]);
-        size_t size = http_format_head(
-            head, statuses[i], "Sun, 06 Nov 1994 08:49:37 GMT",
-            "text/html; charset=utf-8", SIZE_MAX, false);
+        size_t size =
+            http_format_head(head, statuses[i], "Sun, 06 Nov 1994 08:49:37 GMT",
+                             "text/html; charset=utf-8", SIZE_MAX, false);
         cr_assert(lt(sz, size, HTTP_ANSWER_MAX)); /* so nothing was cut off */
         head[size] = '\0';
         cr_expect(strncmp(head + 8, expected, 5) == 0);
