@@ -151,12 +151,7 @@ Test(answers, a_slow_client_is_waited_for)
 /* What a request needs is given back: 300 times 2 MB would be seen. */
 Test(answers, requests_leave_no_memory_behind)
 {
-    char *folder = folder_new();
-    size_t length = 2000000;
-    char *page = malloc(length);
-    memset(page, 'x', length);
-    file_write(folder, "hello.html", page, length);
-    file_write(folder, "404.html", "gone\n", 5);
+    char *folder = folder_with_page(2000000);
 
     /* One that ends after two: its leaks are AddressSanitizer's to find. */
     Server server = server_start((Options){.folder = folder});

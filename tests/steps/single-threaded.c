@@ -66,12 +66,7 @@ Test(single_threaded, one_connection_at_a_time)
 /* Asks for more than fits into any buffer, and leaves it there. */
 Test(single_threaded, a_client_that_does_not_read_delays_it_and_no_longer)
 {
-    char *folder = folder_new();
-    size_t length = 20000000;
-    char *page = malloc(length);
-    memset(page, 'x', length);
-    file_write(folder, "hello.html", page, length);
-    file_write(folder, "404.html", "gone\n", 5);
+    char *folder = folder_with_page(20000000);
 
     Server server = server_start((Options){.folder = folder});
     int lazy = client_connect(&server);

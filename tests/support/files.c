@@ -46,6 +46,16 @@ char *folder_new(void)
     return folder;
 }
 
+char *folder_with_page(size_t length)
+{
+    char *folder = folder_new(), *page = malloc(length);
+    memset(page, 'x', length);
+    file_write(folder, "hello.html", page, length);
+    file_write(folder, "404.html", "gone\n", 5);
+    free(page);
+    return folder;
+}
+
 void folder_remove(char *folder)
 {
     const char *pages[] = {"hello.html", "404.html"};

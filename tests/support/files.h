@@ -19,6 +19,10 @@ void file_write(const char *folder, const char *name, const void *data,
 /* Makes an empty folder for a test, to be ended by folder_remove(). */
 char *folder_new(void);
 
+/* Makes one with pages in it: a hello.html of so many letters, and a 404.html
+ * that says "gone". */
+char *folder_with_page(size_t length);
+
 /* Removes a test's folder with the two pages in it, and frees its name. */
 void folder_remove(char *folder);
 
