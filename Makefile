@@ -29,12 +29,16 @@ build:
 #:   make timeline STEP=02    who waits for whom, measured now; or SRC=~/hello
 #:   make listing LISTING=7-2 DIR=~/hello
 #:                            the code as it stands after a listing
+#:   make sources             the tutorial's notes: where its claims come from
 diff-%:
 	@tests/ci/diff $*
 
 timeline listing figures:
 	@$(MAKE) --no-print-directory -C tests/tutorial $@ LISTING='$(LISTING)' \
 	    DIR='$(DIR)' STEP='$(STEP)' SRC='$(own)'
+
+sources:
+	@tests/text/sources
 
 #: Test
 #:   make test                everything: the steps, the tutorial, final
@@ -106,6 +110,6 @@ clean:
 	rm -rf build steps/*/server
 	$(MAKE) -C final clean
 
-.PHONY: help run build timeline listing figures test test-tutorial test-final test-solutions \
+.PHONY: help run build sources timeline listing figures test test-tutorial test-final test-solutions \
     test-teeth test-repeat test-browser sanitize lint check bench setup setup-bench update format \
     renumber clean
