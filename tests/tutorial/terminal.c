@@ -759,7 +759,7 @@ static void check_example(Replay *r, int line, const char *path, bool alone)
 static void sync_folder(Replay *r, int line, const char *number)
 {
     if (quietly(r,
-                "for f in *.c *.h *.html *.sh */*.c Makefile; do\n"
+                "for f in *.c *.h *.html *.sh examples/*.c Makefile; do\n"
                 "    [ -e '%s/%s/'\"$f\" ] || rm -f \"$f\"\n"
                 "done\n"
                 "from=$PWD; cd '%s/%s'\n"
