@@ -40,8 +40,15 @@
 #ifndef WATCH_H
 #define WATCH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+/*
+ * Starts a thread of the test's own. Not by pthread_create: that would be one
+ * of the program's. Returns an error number, or 0.
+ */
+int watch_start(pthread_t *id, void *(*function)(void *), void *arg);
 
 /* How many threads the program has created so far; how many were joined. */
 int watch_created(void);

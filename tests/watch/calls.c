@@ -1,0 +1,288 @@
+/* Watches calls that may take long, and what is closed: see watch.h. */
+
+#define _GNU_SOURCE
+#include "table.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define UNPACK(...) __VA_ARGS__
+
+/* Wraps a function that only waits: its type, its name, what it is given. */
+#define WAITS(type, name, parameters, arguments)                               \
+    type __real_##name(UNPACK parameters);                                     \
+    type __wrap_##name(UNPACK parameters);                                     \
+    type __wrap_##name(UNPACK parameters)                                      \
+    {                                                                          \
+        watch_begin(A_CALL, NULL, #name, HERE);                                \
+        type result = __real_##name arguments;                                 \
+        watch_end();                                                           \
+        return result;                                                         \
+    }
+
+/* The same; who holds a mutex meanwhile makes others wait. */
+#define TAKES_LONG(type, name, parameters, arguments)                          \
+    type __real_##name(UNPACK parameters);                                     \
+    type __wrap_##name(UNPACK parameters);                                     \
+    type __wrap_##name(UNPACK parameters)                                      \
+    {                                                                          \
+        watch_busy(#name, HERE);                                               \
+        watch_begin(A_CALL, NULL, #name, HERE);                                \
+        type result = __real_##name arguments;                                 \
+        watch_end();                                                           \
+        return result;                                                         \
+    }
+
+WAITS(int, poll, (struct pollfd * list, nfds_t count, int limit),
+      (list, count, limit))
+WAITS(int, select,
+      (int count, fd_set *in, fd_set *out, fd_set *other,
+       struct timeval *limit),
+      (count, in, out, other, limit))
+WAITS(int, epoll_wait,
+      (int epoll, struct epoll_event *events, int most, int limit),
+      (epoll, events, most, limit))
+WAITS(pid_t, waitpid, (pid_t child, int *status, int options),
+      (child, status, options))
+WAITS(int, sem_wait, (sem_t * semaphore), (semaphore))
+WAITS(int, sem_timedwait, (sem_t * semaphore, const struct timespec *until),
+      (semaphore, until))
+WAITS(ssize_t, write, (int descriptor, const void *bytes, size_t size),
+      (descriptor, bytes, size))
+TAKES_LONG(ssize_t, send,
+           (int descriptor, const void *bytes, size_t size, int flags),
+           (descriptor, bytes, size, flags))
+TAKES_LONG(ssize_t, read, (int descriptor, void *bytes, size_t size),
+           (descriptor, bytes, size))
+TAKES_LONG(ssize_t, recv, (int descriptor, void *bytes, size_t size, int flags),
+           (descriptor, bytes, size, flags))
+TAKES_LONG(char *, fgets, (char *text, int size, FILE *file),
+           (text, size, file))
+TAKES_LONG(int, fgetc, (FILE * file), (file))
+TAKES_LONG(int, getc, (FILE * file), (file))
+TAKES_LONG(ssize_t, getline, (char **text, size_t *size, FILE *file),
+           (text, size, file))
+WAITS(size_t, fread, (void *bytes, size_t size, size_t count, FILE *file),
+      (bytes, size, count, file))
+
+int __wrap_dprintf(int descriptor, const char *format, ...);
+int __wrap_dprintf(int descriptor, const char *format, ...)
+{
+    va_list args;
+    watch_busy("dprintf", HERE);
+    watch_begin(A_CALL, NULL, "dprintf", HERE);
+    va_start(args, format);
+    int result = vdprintf(descriptor, format, args);
+    va_end(args);
+    watch_end();
+    return result;
+}
+
+/* --- what is shortened, or takes longer, for a test ----------------------- */
+
+static double seconds(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && *value ? atof(value) : 0;
+}
+
+/* The given time, or WATCH_SLEEP, if that is less. */
+static struct timespec shorter(struct timespec length)
+{
+    double most = seconds("WATCH_SLEEP");
+    if (most > 0 && (double)length.tv_sec + (double)length.tv_nsec / 1e9 > most)
+        return (struct timespec){(time_t)most,
+                                 (long)((most - (double)(time_t)most) * 1e9)};
+    return length;
+}
+
+int __real_nanosleep(const struct timespec *length, struct timespec *rest);
+int __wrap_nanosleep(const struct timespec *length, struct timespec *rest);
+int __wrap_nanosleep(const struct timespec *length, struct timespec *rest)
+{
+    struct timespec time = shorter(*length);
+    watch_begin(A_CALL, NULL, "nanosleep", HERE);
+    int result = __real_nanosleep(&time, rest);
+    watch_end();
+    return result;
+}
+
+int __real_clock_nanosleep(clockid_t clock, int flags,
+                           const struct timespec *length,
+                           struct timespec *rest);
+int __wrap_clock_nanosleep(clockid_t clock, int flags,
+                           const struct timespec *length,
+                           struct timespec *rest);
+int __wrap_clock_nanosleep(clockid_t clock, int flags,
+                           const struct timespec *length, struct timespec *rest)
+{
+    struct timespec time = flags == 0 ? shorter(*length) : *length;
+    watch_begin(A_CALL, NULL, "clock_nanosleep", HERE);
+    int result = __real_clock_nanosleep(clock, flags, &time, rest);
+    watch_end();
+    return result;
+}
+
+int __real_usleep(useconds_t length);
+int __wrap_usleep(useconds_t length);
+int __wrap_usleep(useconds_t length)
+{
+    struct timespec time = shorter(
+        (struct timespec){length / 1000000, (long)(length % 1000000) * 1000});
+    watch_begin(A_CALL, NULL, "usleep", HERE);
+    int result = __real_nanosleep(&time, NULL);
+    watch_end();
+    return result;
+}
+
+unsigned __real_sleep(unsigned length);
+unsigned __wrap_sleep(unsigned length);
+unsigned __wrap_sleep(unsigned length)
+{
+    struct timespec time = shorter((struct timespec){(time_t)length, 0}), rest;
+    watch_busy("sleep", HERE);
+    watch_begin(A_CALL, NULL, "sleep", HERE);
+    int result = __real_nanosleep(&time, &rest);
+    watch_end();
+    return result == 0 ? 0 : (unsigned)rest.tv_sec + (rest.tv_nsec > 0);
+}
+
+int __real_setsockopt(int socket, int level, int name, const void *value,
+                      socklen_t size);
+int __wrap_setsockopt(int socket, int level, int name, const void *value,
+                      socklen_t size);
+int __wrap_setsockopt(int socket, int level, int name, const void *value,
+                      socklen_t size)
+{
+    const struct timeval *limit = value;
+    struct timeval time;
+    double most = seconds("WATCH_SLEEP");
+    if (most > 0 && level == SOL_SOCKET && size == sizeof time
+        && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)
+        && (double)limit->tv_sec + (double)limit->tv_usec / 1e6 > most) {
+        time = (struct timeval){
+            (time_t)most, (suseconds_t)((most - (double)(time_t)most) * 1e6)};
+        value = &time;
+    }
+    return __real_setsockopt(socket, level, name, value, size);
+}
+
+int __real_listen(int listener, int backlog);
+int __wrap_listen(int listener, int backlog);
+int __wrap_listen(int listener, int backlog)
+{
+    if (seconds("SLOW_START") > 0)
+        __real_nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    int result = __real_listen(listener, backlog);
+    if (table != NULL && result == 0)
+        table->listening = 1;
+    return result;
+}
+
+/* --- descriptors ---------------------------------------------------------- */
+
+/* Where each descriptor was closed last, and by which call. */
+static _Atomic(const void *) closed_at[DESCRIPTORS];
+
+static void opened(int descriptor)
+{
+    if (descriptor >= 0 && descriptor < DESCRIPTORS)
+        closed_at[descriptor] = NULL;
+}
+
+static void closed(int descriptor, const void *line)
+{
+    if (descriptor >= 0 && descriptor < DESCRIPTORS)
+        closed_at[descriptor] = line;
+}
+
+static void not_open(const char *call, int descriptor, const void *line)
+{
+    char before[80] = "";
+    Name name;
+    if (table == NULL || descriptor < 0)
+        return;
+    if (descriptor < DESCRIPTORS && closed_at[descriptor] != NULL)
+        snprintf(before, sizeof before, "; it was closed in {line:%lx}",
+                 AT(closed_at[descriptor]));
+    watch_finding(
+        "key: closed-twice\n"
+        "did: a connection or a file was closed, in {line:%lx}\n"
+        "got: %s(%d): it is not open%s. Is it closed twice? (%s did it)\n"
+        "cause: a connection has one owner, and only the owner closes it, once;"
+        " with more than one thread the number may be somebody else's by then\n"
+        "read: The life of a connection\n"
+        "source: {line:%lx}",
+        AT(line), call, descriptor, before, watch_name(watch_self(), &name),
+        AT(line));
+}
+
+int __real_close(int descriptor);
+int __wrap_close(int descriptor);
+int __wrap_close(int descriptor)
+{
+    const void *line = HERE;
+    int result = __real_close(descriptor);
+    if (result == -1 && errno == EBADF)
+        not_open("close", descriptor, line);
+    else
+        closed(descriptor, line);
+    return result;
+}
+
+int __real_fclose(FILE *file);
+int __wrap_fclose(FILE *file);
+int __wrap_fclose(FILE *file)
+{
+    const void *line = HERE;
+    int descriptor = fileno(file);
+    int result = __real_fclose(file);
+    if (result == EOF && errno == EBADF)
+        not_open("fclose", descriptor, line);
+    else
+        closed(descriptor, line);
+    return result;
+}
+
+int __real_accept(int listener, struct sockaddr *address, socklen_t *size);
+int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size);
+int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size)
+{
+    watch_begin(A_CALL, NULL, "accept", HERE);
+    int result = __real_accept(listener, address, size);
+    watch_end();
+    opened(result);
+    if (table != NULL && result != -1)
+        table->accepted++;
+    return result;
+}
+
+int __real_accept4(int listener, struct sockaddr *address, socklen_t *size,
+                   int flags);
+int __wrap_accept4(int listener, struct sockaddr *address, socklen_t *size,
+                   int flags);
+int __wrap_accept4(int listener, struct sockaddr *address, socklen_t *size,
+                   int flags)
+{
+    watch_begin(A_CALL, NULL, "accept4", HERE);
+    int result = __real_accept4(listener, address, size, flags);
+    watch_end();
+    opened(result);
+    if (table != NULL && result != -1)
+        table->accepted++;
+    return result;
+}

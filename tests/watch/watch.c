@@ -1,0 +1,1241 @@
+/* Watches mutexes, condition variables and threads: see watch.h. */
+
+#define _GNU_SOURCE
+#include "watch.h"
+
+#include "table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Declares a wrapped function, and the one that it wraps. */
+#define WRAP(type, name, ...)                                                  \
+    type __real_##name(__VA_ARGS__);                                           \
+    type __wrap_##name(__VA_ARGS__);                                           \
+    type __wrap_##name(__VA_ARGS__)
+
+int __real_close(int descriptor);
+int __real_nanosleep(const struct timespec *length, struct timespec *rest);
+int __real_pthread_create(pthread_t *id, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *arg);
+
+Table *table;
+static _Thread_local Thread *self;
+static _Thread_local bool dawdling;
+static _Thread_local uintptr_t stack_top; /* frames lie below */
+static pthread_key_t at_the_end;
+static atomic_flag busy = ATOMIC_FLAG_INIT; /* guards what is rarely changed */
+
+/* The entries of objects that are in use. One stays that of its address. */
+static _Atomic(Object *) places[OBJECTS];
+static atomic_int used_objects;
+
+static void enter(void)
+{
+    while (atomic_flag_test_and_set(&busy))
+        ;
+}
+
+static void leave(void)
+{
+    atomic_flag_clear(&busy);
+}
+
+static void rest(long milliseconds)
+{
+    __real_nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000},
+                     NULL);
+}
+
+/* --- records ------------------------------------------------------------- */
+
+const char *watch_name(const Thread *thread, Name *name)
+{
+    if (thread == NULL)
+        snprintf(name->text, sizeof name->text, "another thread");
+    else
+        snprintf(name->text, sizeof name->text, "{thread:%lu:%lu}",
+                 thread->flags, thread->number);
+    return name->text;
+}
+
+static void say(char mark, const char *format, va_list args)
+{
+    char text[2048];
+    int length = vsnprintf(text, sizeof text - 1, format, args);
+    if (length >= (int)sizeof text - 1)
+        length = sizeof text - 2;
+    text[length++] = mark;
+    uint64_t place = table->said_length;
+    enter();
+    if (place + (uint64_t)length < sizeof table->said) {
+        memcpy(table->said + place, text, (size_t)length);
+        table->said_length += (uint64_t)length;
+    }
+    leave();
+    text[length - 1] = '\n';
+    if (getenv("WATCH") == NULL && mark == 1
+        && write(STDERR_FILENO, text, (size_t)length) == -1)
+        return;
+}
+
+void watch_finding(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(1, format, args);
+    va_end(args);
+    abort();
+}
+
+void watch_hint(const char *format, ...)
+{
+    va_list args;
+    if (table->said_length > sizeof table->said / 2)
+        return; /* it has been said often enough */
+    va_start(args, format);
+    say(2, format, args);
+    va_end(args);
+}
+
+/* --- threads ------------------------------------------------------------- */
+
+/* The end of the places for threads that are in use. */
+static Thread *last_thread(void)
+{
+    return table->threads + table->used_threads;
+}
+
+/* Returns a place in the table for a thread, or NULL. Call between enter and
+ * leave. */
+static Thread *new_thread(uint64_t flags)
+{
+    static unsigned next; /* in turn: what has ended is kept for a while */
+    for (unsigned i = 0; i <= table->used_threads; i++) {
+        Thread *thread = &table->threads[next++ % table->used_threads];
+        if (thread->state == FREE
+            || (thread->state == ENDED && !(thread->flags & IN_CREATE)
+                && thread->flags & (DETACHED | JOINED | OF_THE_TEST))) {
+            memset((void *)thread, 0, sizeof *thread);
+            thread->flags = flags;
+            thread->state = BEGINS;
+            return thread;
+        }
+    }
+    if (table->used_threads < THREADS) { /* more are free than are looked at */
+        next = (unsigned)table->used_threads;
+        table->used_threads *= 2;
+        return new_thread(flags);
+    }
+    table->missed++;
+    return NULL;
+}
+
+/* A thread with this id lives now: those that had it before are forgotten. */
+static void takes_id(Thread *thread, pthread_t id)
+{
+    enter();
+    for (Thread *old = table->threads; old < last_thread(); old++)
+        if (old != thread && old->state != FREE && old->id == (uint64_t)id)
+            old->id = 0;
+    thread->id = (uint64_t)id;
+    thread->state = LIVES;
+    leave();
+}
+
+/* Returns the end of the calling thread's stack, or NULL. */
+static char *top_of_my_stack(void)
+{
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return NULL;
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+    return (char *)low + size;
+}
+
+Thread *watch_self(void)
+{
+    if (self == NULL && table != NULL) { /* a thread of the test's own */
+        enter();
+        self = new_thread(OF_THE_TEST);
+        leave();
+        if (self != NULL) {
+            stack_top = (uintptr_t)top_of_my_stack();
+            takes_id(self, pthread_self());
+            pthread_setspecific(at_the_end, self);
+        }
+    }
+    return self;
+}
+
+static Thread *thread_of(pthread_t id)
+{
+    for (Thread *thread = table->threads; thread < last_thread(); thread++)
+        if (thread->state != FREE && thread->id == (uint64_t)id)
+            return thread;
+    return NULL;
+}
+
+void watch_begin(uint64_t kind, const void *object, const void *with,
+                 const void *line)
+{
+    struct timespec now = {0, 0};
+    if (watch_self() == NULL)
+        return;
+    if (kind != A_MUTEX) /* which is quick, most of the time */
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    if (kind == A_CALL) {
+        uint64_t name[2] = {0, 0}; /* for those who see the table only */
+        memcpy(name, with, strnlen(with, sizeof name));
+        self->object = name[0];
+        self->with = name[1];
+    } else {
+        self->object = (uint64_t)object;
+        self->with = (uint64_t)with;
+    }
+    self->line = (uint64_t)line;
+    self->since = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    self->waits = kind;
+}
+
+void watch_end(void)
+{
+    if (self != NULL)
+        self->waits = NOTHING;
+}
+
+/* Whether an address is that of a frame above the given one; where a function
+ * was compiled without frames it is anything. */
+static bool is_frame(const uintptr_t *address, const uintptr_t *below)
+{
+    return address > below && (uintptr_t)address % sizeof *address == 0
+           && (uintptr_t)(address + 2) <= stack_top;
+}
+
+/* Whether the function that locked the mutex has not returned yet. */
+static bool is_active(const Object *mutex)
+{
+    const uintptr_t *frame = __builtin_frame_address(0);
+    for (int i = 0; i < 64; i++) {
+        const uintptr_t *next = (const uintptr_t *)*frame;
+        if (!is_frame(next, frame))
+            return false;
+        if ((uint64_t)next == mutex->frame)
+            return next[1] == mutex->back;
+        if ((uint64_t)next > mutex->frame)
+            return false;
+        frame = next;
+    }
+    return false;
+}
+
+static Object *held_by(const Thread *thread)
+{
+    for (int i = 0; i < used_objects; i++)
+        if (places[i] != NULL
+            && places[i]->owner == (uint64_t)(thread - table->threads) + 1)
+            return places[i];
+    return NULL;
+}
+
+static void check_stay(const Thread *thread)
+{
+    Name name;
+    if (thread->flags & (OF_THE_TEST | DETACHED) || table->ending)
+        return;
+    if ((int64_t)table->stay == -1
+        || (table->listening && table->accepted < table->stay))
+        watch_finding(
+            "key: worker-ended\n"
+            "did: the program was running, and none of its workers may end\n"
+            "got: %s has ended: its function {function:%lx} returned\n"
+            "cause: the worker's loop ends, or is left, too early: after each "
+            "job, whatever came of it, a worker takes the next one\n"
+            "read: The worker's loop\n"
+            "source: {start:%lx}",
+            watch_name(thread, &name), AT(thread->function),
+            AT(thread->function));
+}
+
+/* Called at the end of each thread, however it ends. */
+static void thread_ends(void *arg)
+{
+    Thread *thread = arg;
+    Object *mutex = NULL;
+    Name name;
+    self = thread;
+    thread->waits = NOTHING;
+    if (thread->held > 0)
+        mutex = held_by(thread);
+    if (mutex != NULL)
+        watch_finding(
+            "key: ended-locked\n"
+            "did: a thread ended\n"
+            "expected: it has unlocked what it has locked\n"
+            "got: %s has ended with {name:%lx} locked (in {line:%lx}): nobody "
+            "can lock it any more\n"
+            "cause: on one way out of {function:%lx} there is no unlock\n"
+            "read: One at a time\n"
+            "source: {line:%lx}",
+            watch_name(thread, &name), AT(mutex->locked), AT(mutex->locked),
+            AT(mutex->locked), AT(mutex->locked));
+    check_stay(thread);
+    thread->state = ENDED;
+    self = NULL;
+    static _Atomic(int) lost;
+    if (!(thread->flags & (DETACHED | JOINED | OF_THE_TEST)) && ++lost == 16)
+        watch_hint("key: not-detached\n"
+                   "did: threads ended\n"
+                   "expected: each is joined once, or detached\n"
+                   "got: 16 threads that were created in {line:%lx} have "
+                   "ended, and nobody has joined them\n"
+                   "cause: the memory of a thread that is neither joined nor "
+                   "detached is never given back\n"
+                   "read: Pass the value\n"
+                   "source: {line:%lx}",
+                   AT(thread->created), AT(thread->created));
+}
+
+static void *begin(void *arg)
+{
+    self = arg;
+    stack_top = (uintptr_t)__builtin_frame_address(0);
+    takes_id(self, pthread_self());
+    pthread_setspecific(at_the_end, self);
+    if (getenv("LATE_THREADS") != NULL && *getenv("LATE_THREADS"))
+        rest(300);
+    return ((void *(*)(void *))self->function)((void *)self->arg);
+}
+
+int watch_start(pthread_t *id, void *(*function)(void *), void *arg)
+{
+    enter();
+    Thread *thread = new_thread(OF_THE_TEST | IN_CREATE);
+    leave();
+    if (thread == NULL)
+        return EAGAIN;
+    thread->function = (uint64_t)function;
+    thread->arg = (uint64_t)arg;
+    int error = __real_pthread_create(id, NULL, begin, thread);
+    if (error != 0)
+        thread->state = FREE;
+    else if (thread->state == BEGINS)
+        thread->id = (uint64_t)*id;
+    thread->flags &= ~(uint64_t)IN_CREATE;
+    return error;
+}
+
+WRAP(int, pthread_create, pthread_t *id, const pthread_attr_t *attributes,
+     void *(*start)(void *), void *arg)
+{
+    static atomic_int calls;
+    const char *failing = getenv("FAIL_PTHREAD_CREATE");
+    if (getenv("SLOW_START") != NULL && *getenv("SLOW_START"))
+        rest(200);
+    if (failing != NULL && *failing && atoi(failing) == ++calls)
+        return EAGAIN;
+    if (watch_self() == NULL)
+        return __real_pthread_create(id, attributes, start, arg);
+    table->created++;
+    table->on_the_stack +=
+        (uintptr_t)arg > (uintptr_t)__builtin_frame_address(0)
+        && (uintptr_t)arg < stack_top;
+    int state = PTHREAD_CREATE_JOINABLE;
+    if (attributes != NULL)
+        pthread_attr_getdetachstate(attributes, &state);
+    enter();
+    Thread *thread = new_thread(
+        IN_CREATE | (state == PTHREAD_CREATE_DETACHED ? DETACHED : 0));
+    leave();
+    if (thread == NULL)
+        return __real_pthread_create(id, attributes, start, arg);
+    thread->number = table->numbered++;
+    thread->function = (uint64_t)start;
+    thread->arg = (uint64_t)arg;
+    thread->id_at = (uint64_t)id;
+    thread->created = (uint64_t)HERE;
+    int error = __real_pthread_create(id, attributes, begin, thread);
+    if (error != 0) {
+        table->created--;
+        thread->state = FREE;
+    } else if (thread->state == BEGINS) {
+        thread->id = (uint64_t)*id; /* the thread itself does the same */
+    }
+    thread->flags &= ~(uint64_t)IN_CREATE;
+    return error;
+}
+
+/* What is wrong with a thread that is joined or detached, again. */
+static void check_thread(const Thread *thread, const char *does,
+                         const void *line)
+{
+    Name name;
+    if (thread == self)
+        watch_finding("key: joins-itself\n"
+                      "did: a thread was %s\n"
+                      "got: %s waits for its own end, in {line:%lx}\n"
+                      "read: Waiting for the workers\n"
+                      "source: {line:%lx}",
+                      does, watch_name(thread, &name), AT(line), AT(line));
+    else if (thread->flags & JOINED)
+        watch_finding("key: joined-twice\n"
+                      "did: a thread was %s in {line:%lx}\n"
+                      "expected: each thread is joined once\n"
+                      "got: %s has been joined before, in {line:%lx}\n"
+                      "cause: after pthread_join its number means nothing: the "
+                      "program may crash, or wait for somebody else\n"
+                      "read: Waiting for the workers\n"
+                      "source: {line:%lx}",
+                      does, AT(line), watch_name(thread, &name),
+                      AT(thread->joined), AT(line));
+    else if (thread->flags & DETACHED)
+        watch_finding("key: joined-and-detached\n"
+                      "did: a thread was %s in {line:%lx}\n"
+                      "expected: each thread is either joined or detached\n"
+                      "got: %s is detached: it can neither be joined nor "
+                      "detached any more\n"
+                      "read: Pass the value\n"
+                      "source: {line:%lx}",
+                      does, AT(line), watch_name(thread, &name), AT(line));
+}
+
+WRAP(int, pthread_join, pthread_t id, void **result)
+{
+    if (watch_self() == NULL)
+        return __real_pthread_join(id, result);
+    Thread *thread = thread_of(id);
+    if (thread != NULL && !(thread->flags & OF_THE_TEST)) {
+        check_thread(thread, "joined", HERE);
+        thread->joined = (uint64_t)HERE;
+        watch_begin(A_THREAD, (void *)(thread - table->threads), NULL, HERE);
+    }
+    int error = __real_pthread_join(id, result);
+    watch_end();
+    if (error == 0) {
+        table->joined++;
+        if (thread != NULL)
+            thread->flags |= JOINED;
+    }
+    return error;
+}
+
+WRAP(int, pthread_detach, pthread_t id)
+{
+    Thread *thread = table != NULL ? thread_of(id) : NULL;
+    if (thread != NULL && !(thread->flags & OF_THE_TEST)) {
+        if (thread != watch_self() || thread->flags & (JOINED | DETACHED))
+            check_thread(thread, "detached", HERE);
+        thread->flags |= DETACHED;
+    }
+    return __real_pthread_detach(id);
+}
+
+/* --- mutexes and condition variables ------------------------------------- */
+
+/* Returns the entry of an address, an unknown one at first; or NULL. */
+static Object *object_at(const void *address)
+{
+    uint64_t hash = (uint64_t)address / 8 * 0x9e3779b97f4a7c15;
+    for (unsigned i = 0; i < 32; i++) {
+        Object *object = &table->objects[((hash >> 40) + i) & (OBJECTS - 1)];
+        uint64_t none = 0;
+        if (object->address == (uint64_t)address)
+            return object;
+        if (atomic_compare_exchange_strong(&object->address, &none,
+                                           (uint64_t)address)) {
+            places[used_objects++] = object;
+            return object;
+        }
+        if (none == (uint64_t)address) /* another thread was faster */
+            return object;
+    }
+    table->missed++;
+    return NULL;
+}
+
+static const char *type_of(const Object *object)
+{
+    return object->kind == MUTEX ? "mutex" : "condition variable";
+}
+
+static size_t size_of(const Object *object)
+{
+    return object->kind == MUTEX ? sizeof(pthread_mutex_t)
+                                 : sizeof(pthread_cond_t);
+}
+
+/* It is new: what was known of its address is forgotten. */
+static void reset(Object *object, uint64_t kind)
+{
+    object->owner = object->depth = object->waiters = object->mutex = 0;
+    object->locked = object->unlocked = object->gone = 0;
+    object->state = ALIVE;
+    object->kind = kind;
+}
+
+/* Whether the bytes are those that were left when it was destroyed: has not
+ * been initialised anew by an assignment. */
+static bool is_still_gone(const Object *object, const void *address)
+{
+    uint64_t bytes[6] = {0}, any = 0;
+    memcpy(bytes, address, size_of(object));
+    for (int i = 0; i < 6; i++) {
+        any |= bytes[i];
+        if (bytes[i] != object->rest[i])
+            return false;
+    }
+    return any != 0; /* zeros are what the initialisers are */
+}
+
+/* Whether its bytes are those of an initialiser; kind is the type of mutex. */
+static bool is_initialiser(const void *address, uint64_t kind)
+{
+    uint32_t words[12] = {0};
+    memcpy(words, address,
+           kind == MUTEX ? sizeof(pthread_mutex_t) : sizeof(pthread_cond_t));
+    for (int i = 0; i < 12; i++)
+        if (words[i] != 0 && !(kind == MUTEX && i == 4 && words[i] < 4))
+            return false;
+    return true;
+}
+
+/* Returns the entry of what is used in a line, once it is known to be there. */
+static Object *use(const void *address, uint64_t kind, const void *line)
+{
+    if (watch_self() == NULL)
+        return NULL;
+    Object *object = object_at(address);
+    if (object == NULL)
+        return NULL;
+    if (object->kind == UNKNOWN || object->state == FREED) {
+        bool fine = is_initialiser(address, kind) || table->missed > 0;
+        reset(object, kind);
+        if (!fine)
+            watch_finding(
+                "key: not-initialised\n"
+                "did: a %s was used in {line:%lx}\n"
+                "expected: it has been initialised: by %s_init, or by %s\n"
+                "got: {name:%lx} has not\n"
+                "read: One at a time\n"
+                "source: {line:%lx}",
+                type_of(object), AT(line),
+                kind == MUTEX ? "pthread_mutex" : "pthread_cond",
+                kind == MUTEX ? "PTHREAD_MUTEX_INITIALIZER"
+                              : "PTHREAD_COND_INITIALIZER",
+                AT(line), AT(line));
+        return object;
+    }
+    if (object->kind != kind) { /* other memory by now */
+        reset(object, kind);
+        return object;
+    }
+    if (object->state == DESTROYED && !is_still_gone(object, address)) {
+        reset(object, kind);
+    } else if (object->state == DESTROYED) {
+        Name name;
+        watch_finding(
+            "key: used-destroyed\n"
+            "did: a %s was used in {line:%lx}\n"
+            "got: {name:%lx} was destroyed before, in {line:%lx}, and %s still "
+            "uses it\n"
+            "cause: it is destroyed before all threads that use it have ended "
+            "(are they joined first?), or it is destroyed twice\n"
+            "read: Listing 8-3\n"
+            "source: {line:%lx}",
+            type_of(object), AT(line), AT(line), AT(object->gone),
+            watch_name(self, &name), AT(object->gone));
+    }
+    return object;
+}
+
+static Thread *owner_of(const Object *mutex)
+{
+    return mutex->owner == 0 || mutex->owner == ANYBODY
+               ? NULL
+               : &table->threads[mutex->owner - 1];
+}
+
+static bool is_mine(const Object *mutex)
+{
+    return self != NULL
+           && mutex->owner == (uint64_t)(self - table->threads) + 1;
+}
+
+/* 0: a plain mutex, 1: recursive, 2: one that checks for errors itself */
+static int mutex_type(const pthread_mutex_t *mutex)
+{
+#ifdef __GLIBC__
+    return mutex->__data.__kind & 3;
+#else
+    (void)mutex;
+    return 0;
+#endif
+}
+
+/* The calling thread has locked the mutex, in a line of the function whose
+ * frame is given. */
+static void got(Object *mutex, const void *line, const uintptr_t *frame)
+{
+    if (mutex == NULL)
+        return;
+    if (is_mine(mutex)) { /* a recursive one */
+        mutex->depth++;
+        return;
+    }
+    mutex->owner = (uint64_t)(self - table->threads) + 1;
+    mutex->locked = (uint64_t)line;
+    const uintptr_t *callers = (const uintptr_t *)*frame;
+    mutex->frame = (uint64_t)callers;
+    mutex->back = is_frame(callers, frame) ? callers[1] : 0;
+    self->held++;
+}
+
+/* The calling thread is about to unlock the mutex, in a line. */
+static void gives_up(Object *mutex, const void *line)
+{
+    if (mutex == NULL)
+        return;
+    if (is_mine(mutex) && mutex->depth > 0) {
+        mutex->depth--;
+        return;
+    }
+    if (is_mine(mutex))
+        self->held--;
+    mutex->unlocked = (uint64_t)line;
+    mutex->owner = 0;
+}
+
+static void check_not_mine(const pthread_mutex_t *address, const Object *mutex,
+                           const void *line)
+{
+    Name name;
+    if (mutex == NULL || !is_mine(mutex) || mutex_type(address) != 0)
+        return;
+    if (is_active(mutex))
+        watch_finding(
+            "key: locked-twice\n"
+            "did: a mutex was locked in {line:%lx}\n"
+            "got: %s has locked {name:%lx} already, in {line:%lx}: it would "
+            "wait for itself, for ever\n"
+            "cause: on the way from the one line to the other there is no "
+            "unlock\n"
+            "read: One at a time\n"
+            "source: {line:%lx}",
+            AT(line), watch_name(self, &name), AT(mutex->locked),
+            AT(mutex->locked), AT(line));
+    else
+        watch_finding(
+            "key: returned-locked\n"
+            "did: a mutex was locked in {line:%lx}\n"
+            "got: {function:%lx} returned with {name:%lx} locked (locked in "
+            "{line:%lx}); now %s wants to lock it, and would wait for itself, "
+            "for ever\n"
+            "cause: on one way out of {function:%lx} there is no unlock\n"
+            "read: One at a time\n"
+            "source: {line:%lx}",
+            AT(line), AT(mutex->locked), AT(mutex->locked), AT(mutex->locked),
+            watch_name(self, &name), AT(mutex->locked), AT(mutex->locked));
+}
+
+WRAP(int, pthread_mutex_init, pthread_mutex_t *address,
+     const pthread_mutexattr_t *attributes)
+{
+    Object *mutex = watch_self() != NULL ? object_at(address) : NULL;
+    Name name;
+    if (mutex != NULL && mutex->kind == MUTEX && mutex->state == ALIVE
+        && owner_of(mutex) != NULL)
+        watch_finding(
+            "key: initialised-twice\n"
+            "did: a mutex was initialised in {line:%lx}\n"
+            "got: it is in use: %s has locked it, in {line:%lx}\n"
+            "cause: a mutex is initialised once, before any thread uses it\n"
+            "read: One at a time\n"
+            "source: {line:%lx}",
+            AT(HERE), watch_name(owner_of(mutex), &name), AT(mutex->locked),
+            AT(HERE));
+    if (mutex != NULL)
+        reset(mutex, MUTEX);
+    return __real_pthread_mutex_init(address, attributes);
+}
+
+WRAP(int, pthread_mutex_lock, pthread_mutex_t *address)
+{
+    Object *mutex = use(address, MUTEX, HERE);
+    check_not_mine(address, mutex, HERE);
+    if (dawdling)
+        rest(50);
+    watch_begin(A_MUTEX, address, NULL, HERE);
+    int error = __real_pthread_mutex_lock(address);
+    watch_end();
+    if (error == 0)
+        got(mutex, HERE, __builtin_frame_address(0));
+    return error;
+}
+
+WRAP(int, pthread_mutex_trylock, pthread_mutex_t *address)
+{
+    Object *mutex = use(address, MUTEX, HERE);
+    int error = __real_pthread_mutex_trylock(address);
+    if (error == 0)
+        got(mutex, HERE, __builtin_frame_address(0));
+    return error;
+}
+
+WRAP(int, pthread_mutex_timedlock, pthread_mutex_t *address,
+     const struct timespec *until)
+{
+    Object *mutex = use(address, MUTEX, HERE);
+    watch_begin(A_MUTEX, address, NULL, HERE);
+    int error = __real_pthread_mutex_timedlock(address, until);
+    watch_end();
+    if (error == 0)
+        got(mutex, HERE, __builtin_frame_address(0));
+    return error;
+}
+
+WRAP(int, pthread_mutex_unlock, pthread_mutex_t *address)
+{
+    Object *mutex = use(address, MUTEX, HERE);
+    Name name, other;
+    if (mutex != NULL && mutex->owner == 0)
+        watch_finding(
+            "key: unlocked-unlocked\n"
+            "did: a mutex was unlocked in {line:%lx}\n"
+            "got: {name:%lx} was not locked%s\n"
+            "cause: on one way to this line there is no lock, or an unlock "
+            "before it\n"
+            "read: One at a time\n"
+            "source: {line:%lx}",
+            AT(HERE), AT(HERE),
+            mutex->unlocked == 0 ? "" : " any more, or not yet again",
+            AT(HERE));
+    if (mutex != NULL && owner_of(mutex) != NULL && !is_mine(mutex))
+        watch_finding(
+            "key: unlocked-by-another\n"
+            "did: a mutex was unlocked in {line:%lx}\n"
+            "got: %s unlocks {name:%lx}, which it has not locked: %s has, in "
+            "{line:%lx}\n"
+            "cause: only the thread that has locked a mutex may unlock it; on "
+            "one way to this line there is no lock\n"
+            "read: One at a time\n"
+            "source: {line:%lx}",
+            AT(HERE), watch_name(self, &name), AT(HERE),
+            watch_name(owner_of(mutex), &other), AT(mutex->locked), AT(HERE));
+    gives_up(mutex, HERE);
+    return __real_pthread_mutex_unlock(address);
+}
+
+static int waiting(const Object *condition)
+{
+    uint64_t both = condition->waiters;
+    return (int)((both & UINT32_MAX) - (both >> 32));
+}
+
+/* Adds to a condition's waiters, and to those of them that were released. */
+static void count(Object *condition, int waiters, int released, bool all)
+{
+    uint64_t both = condition->waiters, next;
+    do {
+        int64_t wait = (int64_t)(both & UINT32_MAX) + waiters;
+        int64_t free = (int64_t)(both >> 32) + released;
+        wait = wait < 0 ? 0 : wait;
+        free = all || free > wait ? wait : free < 0 ? 0 : free;
+        next = (uint64_t)free << 32 | (uint64_t)wait;
+    } while (!atomic_compare_exchange_weak(&condition->waiters, &both, next));
+}
+
+/* Writes the threads that wait for something to the list, at most three. */
+static int list_waiters(const void *object, uint64_t kind, char *list,
+                        size_t size)
+{
+    Name name;
+    int found = 0;
+    *list = '\0';
+    for (Thread *t = table->threads; t < last_thread(); t++) {
+        if (t->state != LIVES || t == self || t->waits != kind
+            || (t->object != (uint64_t)object && t->with != (uint64_t)object))
+            continue;
+        size_t end = strlen(list);
+        if (found++ < 3)
+            snprintf(list + end, size - end, "%s%s, in {line:%lx}",
+                     end ? "; " : "", watch_name(t, &name), AT(t->line));
+    }
+    return found;
+}
+
+static const char *threads_text(int count, char *text, size_t size)
+{
+    const char *const words[] = {"no", "one", "two", "three", "four"};
+    if (count <= 4)
+        snprintf(text, size, "%s thread%s", words[count],
+                 count == 1 ? " waits" : "s wait");
+    else
+        snprintf(text, size, "%d threads wait", count);
+    return text;
+}
+
+/* Nobody may hold it or wait for it now; does: "destroyed" or "freed". */
+static void check_end(const void *address, const Object *object,
+                      const char *does, const void *line)
+{
+    char list[512], number[32];
+    Name name;
+    int waiters = 0;
+    if (object->kind == MUTEX && owner_of(object) != NULL)
+        watch_finding(
+            "key: destroyed-locked\n"
+            "did: a mutex was %s in {line:%lx}\n"
+            "got: it is locked: %s has locked it, in {line:%lx}\n"
+            "cause: it must live until the last thread that uses it has ended: "
+            "join them first\n"
+            "read: Listing 8-3\n"
+            "source: {line:%lx}",
+            does, AT(line), watch_name(owner_of(object), &name),
+            AT(object->locked), AT(line));
+    if (object->kind == MUTEX) {
+        waiters = list_waiters(address, A_MUTEX, list, sizeof list);
+        if (waiters == 0)
+            waiters = list_waiters(address, A_CONDITION, list, sizeof list);
+    } else if (waiting(object) > 0) {
+        waiters = waiting(object);
+        list_waiters(address, A_CONDITION, list, sizeof list);
+    }
+    if (waiters > 0)
+        watch_finding(
+            "key: destroyed-waiting\n"
+            "did: a %s was %s in {line:%lx}\n"
+            "got: %s for it: %s\n"
+            "cause: it must live until the last thread that uses it has ended: "
+            "join them first\n"
+            "read: Listing 8-3\n"
+            "source: {line:%lx}",
+            type_of(object), does, AT(line),
+            threads_text(waiters, number, sizeof number), list, AT(line));
+}
+
+static void destroyed(Object *object, const void *address, const void *line)
+{
+    if (object == NULL)
+        return;
+    memset((void *)object->rest, 0, sizeof object->rest);
+    memcpy((void *)object->rest, address, size_of(object));
+    object->gone = (uint64_t)line;
+    object->owner = 0;
+    object->state = DESTROYED;
+}
+
+WRAP(int, pthread_mutex_destroy, pthread_mutex_t *address)
+{
+    Object *mutex = use(address, MUTEX, HERE);
+    if (mutex != NULL)
+        check_end(address, mutex, "destroyed", HERE);
+    int error = __real_pthread_mutex_destroy(address);
+    destroyed(mutex, address, HERE);
+    return error;
+}
+
+WRAP(int, pthread_cond_init, pthread_cond_t *address,
+     const pthread_condattr_t *attributes)
+{
+    Object *condition = watch_self() != NULL ? object_at(address) : NULL;
+    if (condition != NULL && condition->kind == CONDITION
+        && condition->state == ALIVE)
+        check_end(address, condition, "initialised again", HERE);
+    if (condition != NULL)
+        reset(condition, CONDITION);
+    return __real_pthread_cond_init(address, attributes);
+}
+
+WRAP(int, pthread_cond_destroy, pthread_cond_t *address)
+{
+    Object *condition = use(address, CONDITION, HERE);
+    if (condition != NULL)
+        check_end(address, condition, "destroyed", HERE);
+    int error = __real_pthread_cond_destroy(address);
+    destroyed(condition, address, HERE);
+    return error;
+}
+
+static void check_wait(Object *condition, const Object *mutex,
+                       const void *address, const void *line)
+{
+    Name name, other;
+    if (mutex != NULL && mutex->owner != ANYBODY && !is_mine(mutex)) {
+        char owner[160] = "nobody has";
+        if (owner_of(mutex) != NULL)
+            snprintf(owner, sizeof owner, "%s has, in {line:%lx}",
+                     watch_name(owner_of(mutex), &other), AT(mutex->locked));
+        watch_finding(
+            "key: wait-unlocked\n"
+            "did: a thread began to wait, in {line:%lx}\n"
+            "expected: it has locked the mutex that it gives to "
+            "pthread_cond_wait\n"
+            "got: %s has not locked it (%s)\n"
+            "cause: to look whether there is something to wait for, and to "
+            "wait, must be one: both under the mutex\n"
+            "read: Waiting without running\n"
+            "source: {line:%lx}",
+            AT(line), watch_name(self, &name), owner, AT(line));
+    }
+    if (condition == NULL)
+        return;
+    if (waiting(condition) > 0 && condition->mutex != 0
+        && condition->mutex != (uint64_t)address)
+        watch_finding(
+            "key: two-mutexes\n"
+            "did: threads wait for one condition variable, {name:%lx}\n"
+            "expected: all of them with the same mutex\n"
+            "got: %s waits with another one, in {line:%lx}\n"
+            "cause: a mutex guards only if everybody locks the same one: it "
+            "belongs to what it guards, not to a thread\n"
+            "read: Waiting without running\n"
+            "source: {line:%lx}",
+            AT(line), watch_name(self, &name), AT(line), AT(line));
+    condition->mutex = (uint64_t)address;
+}
+
+typedef struct {
+    Object *condition, *mutex;
+    const void *line;
+    const uintptr_t *frame;
+} Wait;
+
+/* Called when a wait is over, also when the thread is cancelled in it. */
+static void wait_is_over(void *arg)
+{
+    Wait *wait = arg;
+    watch_end();
+    if (wait->condition != NULL)
+        count(wait->condition, -1, -1, false);
+    got(wait->mutex, wait->line, wait->frame);
+}
+
+static void wait_begins(Wait *wait, pthread_cond_t *condition,
+                        pthread_mutex_t *mutex)
+{
+    wait->condition = use(condition, CONDITION, wait->line);
+    wait->mutex = use(mutex, MUTEX, wait->line);
+    if (wait->mutex != NULL)
+        check_wait(wait->condition, wait->mutex, mutex, wait->line);
+    if (wait->condition != NULL)
+        count(wait->condition, 1, 0, false);
+    if (table != NULL)
+        table->waits++;
+    if (dawdling)
+        rest(50);
+    watch_begin(A_CONDITION, condition, mutex, wait->line);
+    gives_up(wait->mutex, wait->line);
+}
+
+WRAP(int, pthread_cond_wait, pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    Wait wait = {.line = HERE, .frame = __builtin_frame_address(0)};
+    int error;
+    wait_begins(&wait, condition, mutex);
+    pthread_cleanup_push(wait_is_over, &wait);
+    error = __real_pthread_cond_wait(condition, mutex);
+    pthread_cleanup_pop(1);
+    return error;
+}
+
+WRAP(int, pthread_cond_timedwait, pthread_cond_t *condition,
+     pthread_mutex_t *mutex, const struct timespec *until)
+{
+    Wait wait = {.line = HERE, .frame = __builtin_frame_address(0)};
+    int error;
+    wait_begins(&wait, condition, mutex);
+    pthread_cleanup_push(wait_is_over, &wait);
+    error = __real_pthread_cond_timedwait(condition, mutex, until);
+    pthread_cleanup_pop(1);
+    return error;
+}
+
+WRAP(int, pthread_cond_signal, pthread_cond_t *address)
+{
+    Object *condition = use(address, CONDITION, HERE);
+    if (condition != NULL) {
+        table->signals++;
+        count(condition, 0, 1, false);
+    }
+    return __real_pthread_cond_signal(address);
+}
+
+WRAP(int, pthread_cond_broadcast, pthread_cond_t *address)
+{
+    Object *condition = use(address, CONDITION, HERE);
+    if (condition != NULL) {
+        table->signals++;
+        count(condition, 0, 0, true);
+    }
+    return __real_pthread_cond_broadcast(address);
+}
+
+/* --- memory -------------------------------------------------------------- */
+
+/* What lies in memory that is freed: no mutex in use, no thread's number. */
+static void check_freed(const void *memory, size_t size, const void *line)
+{
+    uint64_t low = (uint64_t)memory, high = low + size;
+    Name name;
+    for (int i = 0; i < used_objects; i++) {
+        Object *object = places[i];
+        if (object == NULL || object->address < low || object->address >= high
+            || object->kind == UNKNOWN)
+            continue;
+        if (object->state == ALIVE)
+            check_end((void *)object->address, object, "freed", line);
+        object->gone = (uint64_t)line;
+        object->state = FREED;
+        object->owner = 0;
+    }
+    for (Thread *t = table->threads; t < last_thread(); t++)
+        if (t->state == LIVES && t != self && t->id_at >= low && t->id_at < high
+            && t->arg >= low && t->arg < high
+            && !(t->flags & (DETACHED | JOINED | OF_THE_TEST)))
+            watch_finding(
+                "key: freed-running\n"
+                "did: memory was freed in {line:%lx}\n"
+                "got: %s still runs, and this is what it was given when it was "
+                "created, in {line:%lx}\n"
+                "cause: a pool may be freed only after all its threads have "
+                "ended: join each of them first\n"
+                "read: Waiting for the workers\n"
+                "source: {line:%lx}",
+                AT(line), watch_name(t, &name), AT(t->created), AT(line));
+}
+
+/* The sanitizers look after memory themselves. */
+__attribute__((weak)) void __asan_init(void);
+__attribute__((weak)) void __tsan_init(void);
+
+WRAP(void, free, void *memory)
+{
+    if (memory != NULL && !__asan_init && !__tsan_init
+        && watch_self() != NULL) {
+        size_t size = malloc_usable_size(memory);
+        if (size < 1 << 30) /* or it is not from malloc, and libc says so */
+            check_freed(memory, size, HERE);
+    }
+    __real_free(memory);
+}
+
+/* --- beginning and end --------------------------------------------------- */
+
+static void in_a_child(void)
+{
+    table = NULL; /* it is the parent's, and so are the threads */
+    self = NULL;
+}
+
+static void program_ends(int status, void *arg)
+{
+    Name name;
+    (void)arg;
+    if (table == NULL)
+        return;
+    table->ending = 1;
+    if (status != 0 || getenv("WATCH_JOIN") == NULL)
+        return;
+    for (Thread *t = table->threads; t < last_thread(); t++)
+        if (t->state != FREE && t != self && t->created != 0
+            && !(t->flags & (DETACHED | JOINED | OF_THE_TEST | MAIN)))
+            watch_finding(
+                "key: not-joined\n"
+                "did: the program ended\n"
+                "expected: each of its threads has been joined\n"
+                "got: %s was neither joined nor detached, and %s (it was "
+                "created in {line:%lx})\n"
+                "cause: pthread_join is not called for each of the threads\n"
+                "read: Waiting for the workers\n"
+                "source: {line:%lx}",
+                watch_name(t, &name),
+                t->state == ENDED ? "has ended" : "still runs", AT(t->created),
+                AT(t->created));
+}
+
+/* Returns the table: a file that others can read, or memory of our own. */
+static Table *new_table(void)
+{
+    const char *folder = getenv("WATCH");
+    char path[512];
+    int file = -1;
+    if (folder != NULL) {
+        snprintf(path, sizeof path, "%s/%d", folder, (int)getpid());
+        file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (file != -1 && ftruncate(file, sizeof(Table)) != 0) {
+            __real_close(file);
+            file = -1;
+        }
+    }
+    void *memory =
+        mmap(NULL, sizeof(Table), PROT_READ | PROT_WRITE,
+             file == -1 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, file, 0);
+    if (file != -1)
+        __real_close(file);
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+extern const char __executable_start;
+
+__attribute__((constructor)) static void program_begins(void)
+{
+    const char *stay = getenv("WATCH_STAY");
+    Table *mine = new_table();
+    if (mine == NULL || pthread_key_create(&at_the_end, thread_ends) != 0)
+        return;
+    mine->pid = (uint64_t)getpid();
+    mine->base = (uint64_t)&__executable_start;
+    mine->stay = stay != NULL ? (uint64_t)(int64_t)atoi(stay) : 0;
+    if (readlink("/proc/self/exe", mine->program, sizeof mine->program - 1) < 0)
+        mine->program[0] = '\0';
+    self = &mine->threads[0];
+    self->flags = MAIN;
+    self->id = (uint64_t)pthread_self();
+    self->state = LIVES;
+    mine->used_threads = 16;
+    stack_top = (uintptr_t)environ; /* above all frames of main */
+    table = mine;
+    table->magic = MAGIC;
+    pthread_atfork(NULL, NULL, in_a_child);
+    on_exit(program_ends, NULL);
+}
+
+void watch_busy(const char *call, const void *line)
+{
+    Object *mutex = NULL;
+    Name name;
+    if (watch_self() != NULL && self->held > 0)
+        mutex = held_by(self);
+    if (mutex != NULL)
+        watch_hint("key: worker-holds-lock\n"
+                   "did: a job ran\n"
+                   "expected: it runs while its worker holds no lock\n"
+                   "got: %s calls %s in {line:%lx}, with {name:%lx} locked (in "
+                   "{line:%lx}): everybody else waits until it is done\n"
+                   "cause: a worker holds a lock while it runs its job\n"
+                   "read: The lock that is held too long\n"
+                   "source: {line:%lx}",
+                   watch_name(self, &name), call, AT(line), AT(mutex->locked),
+                   AT(mutex->locked), AT(mutex->locked));
+}
+
+/* --- for the tests ------------------------------------------------------- */
+
+int watch_created(void)
+{
+    return (int)table->created;
+}
+
+int watch_joined(void)
+{
+    return (int)table->joined;
+}
+
+int watch_waits(void)
+{
+    return (int)table->waits;
+}
+
+int watch_signals(void)
+{
+    return (int)table->signals;
+}
+
+int watch_on_the_stack(void)
+{
+    return (int)table->on_the_stack;
+}
+
+int watch_waiters(void)
+{
+    int waiters = 0;
+    for (Object *object = table->objects; object < table->objects + OBJECTS;
+         object++)
+        if (object->kind == CONDITION && object->state == ALIVE)
+            waiters += waiting(object);
+    return waiters;
+}
+
+int watch_held(void)
+{
+    return watch_self() != NULL ? (int)self->held : 0;
+}
+
+void watch_nothing_held(const char *function)
+{
+    Object *mutex = watch_held() > 0 ? held_by(self) : NULL;
+    if (mutex != NULL)
+        watch_finding(
+            "key: returned-locked\n"
+            "did: %s was called\n"
+            "expected: it unlocks what it locks\n"
+            "got: %s returned with {name:%lx} locked (locked in {line:%lx})\n"
+            "cause: on one way out of {function:%lx} there is no unlock\n"
+            "read: One at a time\n"
+            "source: {line:%lx}",
+            function, function, AT(mutex->locked), AT(mutex->locked),
+            AT(mutex->locked), AT(mutex->locked));
+}
+
+void watch_somebody_was_woken(int before, const char *function)
+{
+    char number[32];
+    if (watch_signals() != before || watch_waiters() == 0)
+        return;
+    for (Thread *t = table->threads; t < last_thread(); t++)
+        if (t->state == LIVES && t->waits == A_CONDITION)
+            watch_finding(
+                "key: nobody-woken\n"
+                "did: %s was called, and %s, in {line:%lx}\n"
+                "expected: somebody is woken: pthread_cond_signal\n"
+                "got: no signal was sent\n"
+                "cause: who sleeps in pthread_cond_wait learns of nothing by "
+                "itself\n"
+                "read: Waiting without running\n"
+                "source: {line:%lx}",
+                function, threads_text(watch_waiters(), number, sizeof number),
+                AT(t->line), AT(t->line));
+}
+
+void watch_stay(bool must_stay)
+{
+    table->stay = must_stay ? (uint64_t)-1 : 0;
+}
+
+int watch_number(void)
+{
+    return watch_self() != NULL && self->created != 0 ? (int)self->number : -1;
+}
+
+void watch_count_from_zero(void)
+{
+    table->numbered = 0;
+}
+
+void watch_dawdle(void)
+{
+    dawdling = true;
+}
+
+void watch_wake_all(void)
+{
+    for (Object *object = table->objects; object < table->objects + OBJECTS;
+         object++)
+        if (object->kind == CONDITION && object->state == ALIVE
+            && (object->waiters & UINT32_MAX) > 0)
+            __real_pthread_cond_broadcast((pthread_cond_t *)object->address);
+}
