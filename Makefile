@@ -48,6 +48,8 @@ sources:
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
 #:   make sanitize            threads and memory: sanitizers and valgrind
+#:   make explore STEP=07     every order in which threads can meet at the queue
+#:                            and the pool; SRC=~/hello, or LISTING=6-2
 #:   make check               after a small change: text, generated files, lint;
 #:                            then the tests of steps whose code changed
 #:   make lint                compiler warnings, clang-tidy, cppcheck, layout
@@ -76,6 +78,13 @@ test-browser:
 
 test-%:
 	@tests/run $* '$(own)'
+
+explore:
+	@tests/explore/explore $(if $(LISTING),--listing '$(LISTING)') \
+	    '$(own)' '$(STEP)'
+
+test-explore:
+	@tests/explore/test
 
 lint check sanitize:
 	@tests/ci/$@
@@ -111,5 +120,5 @@ clean:
 	$(MAKE) -C final clean
 
 .PHONY: help run build sources timeline listing figures test test-tutorial test-final test-solutions \
-    test-teeth test-repeat test-browser sanitize lint check bench setup setup-bench update format \
+    test-teeth explore test-explore test-repeat test-browser sanitize lint check bench setup setup-bench update format \
     renumber clean

@@ -1,0 +1,171 @@
+"""Builds a folder's program for the explorer, without changing it.
+
+The reader's files are compiled for ThreadSanitizer, and then their symbols are
+renamed: what they define becomes reader_…, so that it cannot be mistaken for
+ours; what they call and model.c models becomes model_…; and what is neither
+modelled nor known to be harmless ends the exploration when it is called.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FLAGS = "-std=c17 -D_POSIX_C_SOURCE=200809L -pthread -O0 -g -w -fno-pie"
+FLAGS += " -DUSE_poll"  # final's
+SANITIZED = "-fsanitize=thread -fno-omit-frame-pointer -Dmain=main_of_the_server"
+
+# Functions that neither wait nor are waited for, and keep nothing that threads
+# share; and those that only print, or concern signals: they do nothing here.
+HARMLESS = re.compile(
+    r"__tsan_|str|mem|is[a-z]+$|to(upper|lower)$|__ctype|__errno_location$|ato"
+    r"|v?sn?printf$|v?sscanf$|__isoc\d+_|qsort$|bsearch$|l?labs$|abs$|time$"
+    r"|clock|gettimeofday$|difftime$|getenv$|sysconf$|s?rand|htons$|ntohs$"
+    r"|htonl$|ntohl$|inet_|std(in|out|err)$|environ$|sig(fill|empty|add|del)"
+    r"|pthread_(attr|mutexattr|condattr)_|_GLOBAL_OFFSET|__stack_chk_fail$"
+    r"|get[pu]id$|__tls_get_addr$")
+QUIET = re.compile(
+    r"v?f?printf$|v?dprintf$|putchar$|f?puts$|[f]?putc$|perror$|fflush$|fwrite$"
+    r"|setv?buf$|prctl$|pthread_setname_np$|pthread_sigmask$|sigprocmask$"
+    r"|sigaction$|signal$|pthread_setcancel|psignal$|err$|errx$|warnx?$"
+    r"|pthread_set(sched|affinity)|syslog$")
+
+
+class CannotBuild(Exception):
+    """The folder is not one that can be explored; says why."""
+
+
+def run_all(commands):
+    """Runs commands side by side; returns their output, or raises."""
+    running = [subprocess.Popen(c, stdout=subprocess.PIPE, text=True,
+                                stderr=subprocess.STDOUT) for c in commands]
+    outputs = [process.communicate()[0] for process in running]
+    for process, output in zip(running, outputs):
+        if process.returncode != 0:
+            raise CannotBuild("\n".join(output.splitlines()[:20]))
+    return outputs
+
+
+def symbols(path):
+    """Returns the names that an object file lacks, and those that it defines."""
+    lacks, defines = set(), set()
+    for line in run_all([["nm", str(path)]])[0].splitlines():
+        kind, name = line.split()[-2:]
+        if kind == "U":
+            lacks.add(name)
+        elif kind.isupper():
+            defines.add(name)
+    return lacks, defines
+
+
+def interface(cc, folder, can):
+    """Returns -D options: how many parameters each declared function has."""
+    text = '#include "job_queue.h"\n#include "thread_pool.h"\n'
+    result = subprocess.run(
+        [cc, "-E", "-P", "-D_POSIX_C_SOURCE=200809L", f"-I{folder}", "-"],
+        input=text, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise CannotBuild(result.stderr.splitlines()[0])
+    options = [f"-DEXECUTES={can['executes']}"]
+    for function, name in (("job_queue_new", "NEW"), ("job_queue_push", "PUSH"),
+                           ("job_queue_pop", "POP"),
+                           ("job_queue_close", "CLOSE"),
+                           ("thread_pool_destroy", "DESTROY"),
+                           ("thread_pool_wait", "WAIT")):
+        found = re.search(r"\b%s\s*\(([^;]*?)\)\s*;" % function, result.stdout)
+        if found:
+            inside = found.group(1).strip()
+            count = 0 if inside in ("", "void") else inside.count(",") + 1
+            options.append(f"-D{name}_PARAMETERS={count}")
+        elif name in ("NEW", "PUSH", "POP"):
+            raise CannotBuild(f"the headers do not declare {function}")
+    return options
+
+
+def newer(target, sources):
+    """Whether the target is there, and not older than the sources."""
+    return target.exists() and all(
+        target.stat().st_mtime >= source.stat().st_mtime for source in sources)
+
+
+def ours(cc, build):
+    """Returns the commands that compile what does not depend on the folder."""
+    header = HERE / "explore.h"
+    return [[cc, "-std=gnu17", "-O2", "-g", "-fno-pie", "-w", "-c",
+             str(HERE / f"{name}.c"), "-o", str(build / f"{name}.o")]
+            for name in ("search", "model", "memory")
+            if not newer(build / f"{name}.o", [HERE / f"{name}.c", header])]
+
+
+def rename(path, names):
+    """Renames symbols in an object file, and its sections of variables."""
+    table = path.with_suffix(".names")
+    table.write_text("".join(f"{a} {b}\n" for a, b in sorted(names.items())))
+    run_all([["objcopy", f"--redefine-syms={table}",
+              "--rename-section", ".data=reader_data",
+              "--rename-section", ".bss=reader_bss", str(path)]])
+
+
+def stubs(quiet, refused, path):
+    """Writes functions that do nothing, and those that say they are not modelled.
+    """
+    lines = ['#include "explore.h"']
+    lines += [f"int quiet_{name}(void) {{ return 0; }}" for name in sorted(quiet)]
+    for name in sorted(refused):
+        lines.append(f'void refused_{name}(void) {{ not_explored("{name}"); }}')
+    path.write_text("\n".join(lines) + "\n")
+
+
+def build_explorer(folder, can, build, scenarios=None):
+    """Returns the explorer of a folder's program, which can do so much."""
+    # gcc does not report a struct that a function returns into a variable
+    cc = os.environ.get("CC") or shutil.which("clang") or "cc"
+    build.mkdir(parents=True, exist_ok=True)
+    sources = sorted(Path(folder).glob("*.c"))
+    if not sources:
+        raise CannotBuild(f"there is no C file in {folder}")
+    for old in build.glob("reader-*"):
+        old.unlink()
+    objects = [build / f"reader-{source.stem}.o" for source in sources]
+    commands = [[cc, *FLAGS.split(), *SANITIZED.split(), "-c", str(source), "-o",
+                 str(target)] for source, target in zip(sources, objects)]
+    scenario = build / "scenarios.o"
+    options = [] if scenarios else interface(cc, folder, can)
+    commands.append([cc, "-std=gnu17", "-O1", "-g", "-w", "-fno-pie",
+                     f"-I{HERE}", f"-I{folder}", *options, "-c",
+                     str(scenarios or HERE / "scenarios.c"), "-o", str(scenario)])
+    run_all(commands + ours(cc, build))
+
+    modelled = {name[len("model_"):] for name in symbols(build / "model.o")[1]
+                | symbols(build / "memory.o")[1] if name.startswith("model_")}
+    tables = [symbols(path) for path in objects]
+    defined = set().union(*(table[1] for table in tables))
+    names, quiet, refused = {}, set(), set()
+    for name in set().union(*(table[0] for table in tables)) | defined:
+        if name in defined:
+            names[name] = "reader_" + name
+        elif name in modelled:
+            names[name] = "model_" + name
+        elif QUIET.match(name):
+            names[name] = "quiet_" + name
+            quiet.add(name)
+        elif not HARMLESS.match(name):
+            names[name] = "refused_" + name
+            refused.add(name)
+    for path in objects:
+        rename(path, names)
+    rename_api = build / "scenarios.names"
+    rename_api.write_text("".join(f"{name} reader_{name}\n"
+                                  for name in sorted(symbols(scenario)[0]
+                                                     & defined)))
+    stubs(quiet, refused, build / "stubs.c")
+    explorer = build / "explorer"
+    run_all([["objcopy", f"--redefine-syms={rename_api}", str(scenario)]])
+    run_all([[cc, "-std=gnu17", "-w", "-fno-pie", "-no-pie", f"-I{HERE}", "-o",
+              str(explorer), str(build / "stubs.c"),
+              *(str(build / f"{name}.o") for name in
+                ("search", "model", "memory", "scenarios")),
+              *map(str, objects)]])
+    return explorer

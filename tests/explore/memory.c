@@ -1,0 +1,501 @@
+/*
+ * The memory of the program under test: its heap, its stacks, its variables.
+ * The heap never gives a byte out twice in a run, so whatever is used after it
+ * was freed is noticed. Every access is reported by the compiler's calls to
+ * __tsan_…; two of them race if no chain of unlock and lock, create, join, …
+ * puts them in order. Where that is found, accesses become steps, and the
+ * search looks for what comes of it.
+ */
+#define _GNU_SOURCE
+#include "explore.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HEAP ((size_t)8 << 20)
+#define BLOCKS 4096
+#define RACES 256
+#define LINE 64
+
+/* Who used a byte last. Is meant only if its run is the current one. */
+typedef struct {
+    uint32_t run, written, read[THREADS]; /* times of the threads */
+    int writer;
+    uint32_t written_at, read_at[THREADS]; /* in the code */
+} Shadow;
+
+typedef struct {
+    char *start;
+    size_t size;
+    const void *allocated_at, *freed_at;
+    int freed_by;
+} Block;
+
+/* What objcopy called the program's own variables. */
+extern char __start_reader_data[] __attribute__((weak));
+extern char __stop_reader_data[] __attribute__((weak));
+extern char __start_reader_bss[] __attribute__((weak));
+extern char __stop_reader_bss[] __attribute__((weak));
+
+bool new_races;
+static char *memory; /* HEAP, then a stack for each thread */
+static size_t used;
+static Block blocks[BLOCKS];
+static int block_count;
+static Shadow *shadow;    /* of memory, then of data and bss */
+static uint32_t *touched; /* in which run was this line of LINE bytes used? */
+static char *data_copy;
+static const void *races[RACES];
+static int race_count;
+
+char *stack_of(int thread)
+{
+    return memory + HEAP + (size_t)thread * STACK;
+}
+
+static size_t data_size(void)
+{
+    return (size_t)(__stop_reader_data - __start_reader_data);
+}
+
+static size_t bss_size(void)
+{
+    return (size_t)(__stop_reader_bss - __start_reader_bss);
+}
+
+static void *map(size_t size)
+{
+    void *result = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (result == MAP_FAILED) {
+        perror("mmap");
+        exit(2);
+    }
+    return result;
+}
+
+void memory_prepare(void)
+{
+    size_t size = HEAP + THREADS * STACK;
+    memory = map(size);
+    shadow = map((size + data_size() + bss_size()) * sizeof *shadow);
+    touched = map(size / LINE * sizeof *touched);
+    data_copy = malloc(data_size() + 1);
+    memcpy(data_copy, __start_reader_data, data_size());
+}
+
+/* As it was when the program began. */
+void memory_reset(void)
+{
+    used = 0;
+    block_count = 0;
+    new_races = false;
+    memcpy(__start_reader_data, data_copy, data_size());
+    memset(__start_reader_bss, 0, bss_size());
+}
+
+static Shadow *shadow_of(const char *address)
+{
+    size_t offset = (size_t)(address - memory);
+    if (offset < HEAP + THREADS * STACK)
+        return &shadow[offset];
+    size_t start = HEAP + THREADS * STACK;
+    if ((offset = (size_t)(address - __start_reader_data)) < data_size())
+        return &shadow[start + offset];
+    start += data_size();
+    if ((offset = (size_t)(address - __start_reader_bss)) < bss_size())
+        return &shadow[start + offset];
+    return NULL;
+}
+
+/* Returns the last block that starts at or before the address, or NULL. */
+static Block *block_of(const void *address)
+{
+    int low = 0, high = block_count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (blocks[middle].start <= (const char *)address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 ? &blocks[low - 1] : NULL;
+}
+
+/* Fails unless the memory is there to be used. */
+static void check_alive(const char *address, size_t size, bool writes,
+                        const void *pc)
+{
+    const char *does = writes ? "writes" : "reads";
+    size_t offset = (size_t)(address - memory);
+    if ((uintptr_t)address < 4096)
+        fail("null", pc, "%s through a pointer that is NULL", does);
+    if (offset < HEAP) {
+        const Block *block = block_of(address);
+        if (block == NULL || address + size > block->start + block->size)
+            fail("beyond", pc, "%s beyond the %zu bytes that were allocated",
+                 does, block == NULL ? 0 : block->size);
+        if (block->freed_at != NULL)
+            fail("freed", pc, "%s memory that %s has freed at {%p}", does,
+                 threads[block->freed_by].name, block->freed_at);
+    } else if (offset < HEAP + THREADS * STACK) {
+        const Thread *owner = &threads[(offset - HEAP) / STACK];
+        if (owner != self && (owner->done || address < owner->stack_end))
+            fail("dead-variable", pc,
+                 "%s a local variable of %s that is gone: its function "
+                 "has returned",
+                 does, owner->name);
+    }
+}
+
+static bool is_race(const void *pc)
+{
+    for (int i = 0; i < race_count; i++)
+        if (races[i] == pc)
+            return true;
+    return false;
+}
+
+static void add_race(const void *pc)
+{
+    if (is_race(pc) || race_count == RACES)
+        return;
+    races[race_count++] = pc;
+    new_races = true;
+}
+
+/* An access that nothing puts in order with an earlier one of another. */
+static void found_race(int other, uint32_t other_pc, const void *pc,
+                       bool writes, bool other_writes)
+{
+    const void *before = (const void *)(uintptr_t)other_pc;
+    add_race(before);
+    add_race(pc);
+    if (weak_fails)
+        fail("race", pc,
+             "%s what %s %s at {%p}, and nothing puts the two in order",
+             writes ? "writes" : "reads", threads[other].name,
+             other_writes ? "writes" : "reads", before);
+}
+
+static void look_for_races(const char *address, size_t size, bool writes,
+                           const void *pc)
+{
+    for (size_t i = 0; i < size; i++) {
+        Shadow *byte = shadow_of(address + i);
+        if (byte == NULL)
+            return;
+        if (byte->run != run)
+            *byte = (Shadow){.run = run};
+        if (byte < shadow + HEAP)
+            touched[(byte - shadow) / LINE] = run;
+        if (byte->writer != self->id
+            && byte->written > self->clock.at[byte->writer])
+            found_race(byte->writer, byte->written_at, pc, writes, true);
+        for (int t = 0; writes && t < THREADS; t++)
+            if (t != self->id && byte->read[t] > self->clock.at[t])
+                found_race(t, byte->read_at[t], pc, true, false);
+        uint32_t now = self->clock.at[self->id], at = (uint32_t)(uintptr_t)pc;
+        if (writes) {
+            byte->written = now;
+            byte->writer = self->id;
+            byte->written_at = at;
+        } else {
+            byte->read[self->id] = now;
+            byte->read_at[self->id] = at;
+        }
+    }
+}
+
+void access_memory(const void *address, size_t size, bool writes,
+                   const void *pc)
+{
+    if (self == NULL || size == 0)
+        return;
+    bool mine = (size_t)((const char *)address - stack_of(self->id)) < STACK;
+    if (race_count > 0 && !mine && is_race(pc))
+        step(writes ? WRITE : READ, object_at(address, "memory", pc), pc);
+    check_alive(address, size, writes, pc);
+    look_for_races(address, size, writes, pc);
+}
+
+/* --- malloc and free --- */
+
+static void *allocate(size_t alignment, size_t size, const void *pc)
+{
+    if (self == NULL)
+        return malloc(size);
+    used = (used + 2 * alignment - 1) / alignment * alignment; /* a gap */
+    if (size > HEAP - used || block_count == BLOCKS) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    Block *block = &blocks[block_count++];
+    *block = (Block){memory + used, size, pc, NULL, 0};
+    used += size;
+    memset(block->start, 0xa5, size); /* not what it should be */
+    return block->start;
+}
+
+static void free_block(void *address, const void *pc)
+{
+    if (address == NULL || self == NULL)
+        return;
+    Block *block = block_of(address);
+    if (block == NULL || block->start != address)
+        fail("not-allocated", pc, "frees what was not allocated");
+    if (is_race(pc))
+        step(FREE, object_at(address, "memory", pc), pc);
+    if (block->freed_at != NULL)
+        fail("freed", pc, "frees what %s has freed already, at {%p}",
+             threads[block->freed_by].name, block->freed_at);
+    objects_freed(address, block->size, pc);
+    size_t start = (size_t)(block->start - memory), end = start + block->size;
+    for (size_t i = start; i < end; i += LINE - i % LINE)
+        if (touched[i / LINE] == run) {
+            size_t left = end - i, line = LINE - i % LINE;
+            look_for_races(memory + i, left < line ? left : line, true, pc);
+        }
+    block->freed_at = pc;
+    block->freed_by = self->id;
+}
+
+void memory_check_leaks(void)
+{
+    for (int i = 0; i < block_count; i++)
+        if (blocks[i].freed_at == NULL)
+            fail("leak", blocks[i].allocated_at,
+                 "what is allocated here, %zu "
+                 "bytes, is never freed",
+                 blocks[i].size);
+}
+
+int memory_in_use(void)
+{
+    int count = 0;
+    for (int i = 0; i < block_count; i++)
+        count += blocks[i].freed_at == NULL;
+    return count;
+}
+
+void *model_malloc(size_t size)
+{
+    return allocate(16, size, HERE);
+}
+
+void *model_calloc(size_t count, size_t size)
+{
+    size_t bytes =
+        count > 0 && size > SIZE_MAX / count ? SIZE_MAX : count * size;
+    void *result = allocate(16, bytes, HERE);
+    return result == NULL ? NULL : memset(result, 0, bytes);
+}
+
+void *model_aligned_alloc(size_t alignment, size_t size)
+{
+    return allocate(alignment, size, HERE);
+}
+
+int model_posix_memalign(void **result, size_t alignment, size_t size)
+{
+    *result = allocate(alignment, size, HERE);
+    return *result == NULL ? ENOMEM : 0;
+}
+
+void *model_realloc(void *old, size_t size)
+{
+    void *result = allocate(16, size, HERE);
+    if (old == NULL || result == NULL)
+        return result;
+    const Block *block = block_of(old);
+    size_t had = block != NULL && block->start == old ? block->size : 0;
+    check_alive(old, had, false, HERE);
+    memcpy(result, old, had < size ? had : size);
+    free_block(old, HERE);
+    return result;
+}
+
+char *model_strdup(const char *text)
+{
+    char *result = allocate(16, strlen(text) + 1, HERE);
+    return result == NULL ? NULL : strcpy(result, text);
+}
+
+void model_free(void *address)
+{
+    free_block(address, HERE);
+}
+
+void *model_memcpy(void *to, const void *from, size_t size)
+{
+    access_memory(from, size, false, HERE);
+    access_memory(to, size, true, HERE);
+    return memcpy(to, from, size);
+}
+
+void *model_memmove(void *to, const void *from, size_t size)
+{
+    access_memory(from, size, false, HERE);
+    access_memory(to, size, true, HERE);
+    return memmove(to, from, size);
+}
+
+/* clang's names for them. */
+void *__tsan_memcpy(void *to, const void *from, size_t size)
+{
+    access_memory(from, size, false, HERE);
+    access_memory(to, size, true, HERE);
+    return memcpy(to, from, size);
+}
+
+void *__tsan_memset(void *to, int byte, size_t size)
+{
+    access_memory(to, size, true, HERE);
+    return memset(to, byte, size);
+}
+
+void *model_memset(void *to, int byte, size_t size)
+{
+    access_memory(to, size, true, HERE);
+    return memset(to, byte, size);
+}
+
+/* --- what the compiler calls --- */
+
+void __tsan_init(void)
+{
+}
+
+void __tsan_func_entry(const void *caller)
+{
+    if (self != NULL && self->call_depth++ < CALLS)
+        self->calls[self->call_depth - 1] = caller;
+}
+
+void __tsan_func_exit(void)
+{
+    if (self != NULL)
+        self->call_depth--;
+}
+
+#define ACCESS(name, size)                                                     \
+    void __tsan_read##name(void *address)                                      \
+    {                                                                          \
+        access_memory(address, size, false, HERE);                             \
+    }                                                                          \
+    void __tsan_write##name(void *address)                                     \
+    {                                                                          \
+        access_memory(address, size, true, HERE);                              \
+    }
+ACCESS(1, 1)
+ACCESS(2, 2)
+ACCESS(4, 4)
+ACCESS(8, 8)
+ACCESS(16, 16)
+#define __tsan_read2 __tsan_unaligned_read2
+#define __tsan_read4 __tsan_unaligned_read4
+#define __tsan_read8 __tsan_unaligned_read8
+#define __tsan_read16 __tsan_unaligned_read16
+#define __tsan_write2 __tsan_unaligned_write2
+#define __tsan_write4 __tsan_unaligned_write4
+#define __tsan_write8 __tsan_unaligned_write8
+#define __tsan_write16 __tsan_unaligned_write16
+ACCESS(2, 2)
+ACCESS(4, 4)
+ACCESS(8, 8)
+ACCESS(16, 16)
+
+void __tsan_read_range(void *address, size_t size)
+{
+    access_memory(address, size, false, HERE);
+}
+
+void __tsan_write_range(void *address, size_t size)
+{
+    access_memory(address, size, true, HERE);
+}
+
+/* An atomic variable is a step, and puts threads in order (unless relaxed,
+ * order 0). Other orders are taken for the strictest. */
+static void atomic_step(const volatile void *address, size_t size, int order,
+                        const void *pc)
+{
+    if (self == NULL)
+        return;
+    Object *object = object_at((const void *)address, "atomic", pc);
+    step(ATOMIC, object, pc);
+    check_alive((const void *)address, size, true, pc);
+    if (order != 0) {
+        acquire(&object->clock);
+        release(&object->clock);
+    }
+}
+
+#define FETCH(bits, name, op)                                                  \
+    uint##bits##_t __tsan_atomic##bits##_fetch_##name(                         \
+        volatile uint##bits##_t *a, uint##bits##_t v, int order)               \
+    {                                                                          \
+        atomic_step(a, bits / 8, order, HERE);                                 \
+        uint##bits##_t old = *a;                                               \
+        *a = (uint##bits##_t)(op);                                             \
+        return old;                                                            \
+    }
+#define EXCHANGE(bits, kind)                                                   \
+    int __tsan_atomic##bits##_compare_exchange_##kind(                         \
+        volatile uint##bits##_t *a, uint##bits##_t *expected,                  \
+        uint##bits##_t v, int order, int failing)                              \
+    {                                                                          \
+        (void)failing;                                                         \
+        atomic_step(a, bits / 8, order, HERE);                                 \
+        if (*a == *expected) {                                                 \
+            *a = v;                                                            \
+            return 1;                                                          \
+        }                                                                      \
+        *expected = *a;                                                        \
+        return 0;                                                              \
+    }
+#define ATOMICS(bits)                                                          \
+    uint##bits##_t __tsan_atomic##bits##_load(                                 \
+        const volatile uint##bits##_t *a, int order)                           \
+    {                                                                          \
+        atomic_step(a, bits / 8, order, HERE);                                 \
+        return *a;                                                             \
+    }                                                                          \
+    void __tsan_atomic##bits##_store(volatile uint##bits##_t *a,               \
+                                     uint##bits##_t v, int order)              \
+    {                                                                          \
+        atomic_step(a, bits / 8, order, HERE);                                 \
+        *a = v;                                                                \
+    }                                                                          \
+    uint##bits##_t __tsan_atomic##bits##_exchange(volatile uint##bits##_t *a,  \
+                                                  uint##bits##_t v, int order) \
+    {                                                                          \
+        atomic_step(a, bits / 8, order, HERE);                                 \
+        uint##bits##_t old = *a;                                               \
+        *a = v;                                                                \
+        return old;                                                            \
+    }                                                                          \
+    FETCH(bits, add, old + v)                                                  \
+    FETCH(bits, sub, old - v)                                                  \
+    FETCH(bits, and, old &v)                                                   \
+    FETCH(bits, or, old | v)                                                   \
+    FETCH(bits, xor, old ^ v)                                                  \
+    FETCH(bits, nand, ~(old & v))                                              \
+    EXCHANGE(bits, strong)                                                     \
+    EXCHANGE(bits, weak)
+ATOMICS(8)
+ATOMICS(16)
+ATOMICS(32)
+ATOMICS(64)
+
+void __tsan_atomic_thread_fence(int order)
+{
+    (void)order;
+}
+
+void __tsan_atomic_signal_fence(int order)
+{
+    (void)order;
+}

@@ -1,0 +1,391 @@
+"""Tells a failing schedule: a table with a column for each thread, what each
+thread waits for in the end, and the likely cause, in the reader's terms."""
+
+import re
+import subprocess
+from pathlib import Path
+
+WIDTH = 100
+STOPS = ("stuck", "lost")  # nothing wrong is done: what should come does not
+ACCESSES = ("read", "write", "free")
+
+
+class Code:
+    """The reader's source lines, found by addresses in the program."""
+
+    def __init__(self, explorer, folder):
+        self.explorer, self.folder, self.known = explorer, Path(folder), {}
+        self.text = {path.name: path.read_text(errors="replace").splitlines()
+                     for pattern in ("*.c", "*.h")
+                     for path in self.folder.glob(pattern)}
+
+    def look_up(self, addresses):
+        """Asks addr2line once for all of them. They are return addresses: one
+        less lies in the call."""
+        wanted = sorted({a for a in addresses if a and a not in self.known})
+        if not wanted:
+            return
+        lines = subprocess.run(
+            ["addr2line", "-f", "-e", str(self.explorer),
+             *(hex(address - 1) for address in wanted)],
+            capture_output=True, text=True, check=True).stdout.splitlines()
+        for address, function, place in zip(wanted, lines[::2], lines[1::2]):
+            name, _, line = place.split(" ")[0].rpartition(":")
+            name = Path(name).name
+            if name in self.text and line.isdigit():
+                self.known[address] = (name, int(line), function)
+            else:
+                self.known[address] = None
+
+    def at(self, address):
+        """Returns (file, line, function) in the reader's code, or None."""
+        self.look_up([address])
+        return self.known.get(address)
+
+    def place(self, address):
+        """Returns job_queue.c:48, or nothing."""
+        found = self.at(address)
+        return f"{found[0]}:{found[1]}" if found else ""
+
+    def source(self, address, lines=1):
+        """Returns the text of the source line (or of some, joined)."""
+        found = self.at(address)
+        if not found:
+            return ""
+        first = found[1] - 1
+        return " ".join(line.strip() for line in
+                        self.text[found[0]][first:first + lines])
+
+
+def last_part(expression):
+    """not_empty of &queue->not_empty."""
+    words = re.findall(r"\w+", re.sub(r"\[[^]]*\]", "", expression))
+    return words[-1] if words else expression
+
+
+class Story:
+    """A failure as the explorer wrote it, with names and lines."""
+
+    def __init__(self, failure, code):
+        self.failure, self.code = failure, code
+        self.steps, self.threads = failure["steps"], failure["threads"]
+        self.name_of = {t["id"]: t["name"] for t in self.threads}
+        addresses = [failure["pc"]]
+        for entry in self.steps + self.threads:
+            addresses += [entry["pc"], *entry["calls"]]
+            for key in ("object", "mutex"):
+                addresses.append(entry.get(key, {}).get("locked_at"))
+        code.look_up(addresses)
+        self.objects = {}
+        for entry in self.steps + self.threads:
+            self.name_objects(entry)
+
+    def name_objects(self, entry):
+        """Learns the names of what is used from the arguments of the call."""
+        call = re.search(r"\b(?:pthread|sem|mtx|cnd|atomic)_\w+\s*\(([^()]*)\)",
+                         self.code.source(entry["pc"], 3))
+        if not call or entry["action"] in ACCESSES:
+            return
+        arguments = call.group(1).split(",")
+        for key, argument in zip(("object", "mutex"), arguments):
+            if key in entry:
+                self.objects.setdefault(entry[key]["address"],
+                                        last_part(argument))
+
+    def named(self, thing):
+        """The name of an object, or what it is."""
+        return self.objects.get(thing["address"], "a " + thing["type"])
+
+    def person(self, number):
+        """The name of a thread."""
+        return self.name_of.get(number, f"thread {number}")
+
+    def words(self, step):
+        """What a step does, in a few words."""
+        action, outcome = step["action"], step.get("outcome", "")
+        thing = self.named(step["object"]) if "object" in step else ""
+        mutex = self.named(step["mutex"]) if "mutex" in step else ""
+        other = self.person(step["other"]) if "other" in step else ""
+        if action == "wake":
+            why = {"for no reason": "wakes up for no reason",
+                   "timed out": "wakes up: its time is over"}
+            return f"{why.get(outcome, 'wakes up')}, has {mutex} again"
+        if outcome == "timed out":
+            return {"sleep": "has slept"}.get(action, "gives up: its time is over")
+        woken = f"nobody waits on {thing}" if outcome else f"wakes {other}"
+        return {
+            "begin": "begins", "end": "ends", "note": step.get("text", ""),
+            "lock": f"locks {thing}", "unlock": f"unlocks {thing}",
+            "trylock": f"tries {thing}" + (f": {other} has it" if outcome else ""),
+            "wait": f"waits on {thing}, gives {mutex or 'the mutex'} back",
+            "signal": f"signals: {woken}",
+            "broadcast": f"broadcasts: {woken}" + ("" if outcome else
+                                                   ", and all others"),
+            "create": f"creates {other}", "join": f"joins {other}",
+            "destroy": f"destroys {thing}", "post": f"posts {thing}",
+            "take": f"takes {thing}", "atomic": "uses an atomic variable",
+            "read": "reads", "write": "writes", "free": "frees",
+            "yield": "lets others go first", "sleep": "sleeps",
+            "await": "goes on",
+        }.get(action, action)
+
+    def place(self, step):
+        """Where a step is; of what we do ourselves, nothing."""
+        return self.code.place(step["pc"])
+
+    def function(self, step):
+        """The name of the reader's function that a step is in."""
+        found = self.code.at(step["pc"])
+        return found[2] if found else ""
+
+    def rows(self):
+        """The lines of the table: (thread, where, what)."""
+        rows = []
+        for step in self.steps:
+            where, words = self.place(step), self.words(step)
+            if step["action"] in ACCESSES and where:
+                words = self.code.source(step["pc"]).split("/*")[0].strip()
+                if rows and rows[-1] == (step["thread"], where, words):
+                    continue
+            rows.append((step["thread"], where, words))
+        most = 20 if self.failure["key"] == "for-ever" else 50
+        if len(rows) > most:
+            rows[most:] = [(rows[most][0], "", f"… and so on ({len(rows)} lines)")]
+        if self.failure["key"] not in STOPS:
+            who = self.failure["thread"]
+            rows.append((who, self.code.place(self.failure["pc"]), "✗ " +
+                         self.what().replace(self.person(who) + " ", "", 1)))
+        return rows
+
+    def table(self):
+        """The schedule: a column for each thread, a line for each step."""
+        columns = [t["id"] for t in self.threads]
+        rows = self.rows()
+        wide = max([len(where) for _, where, _ in rows] + [5]) + 2
+        cell = max(20, min(34, (WIDTH - wide - 4) // len(columns)))
+        lines = [(" " * 4 + "where".ljust(wide)
+                  + "".join(self.person(c).ljust(cell) for c in columns)).rstrip()]
+        for number, (thread, where, words) in enumerate(rows, 1):
+            margin = " " * cell * columns.index(thread)
+            for i, line in enumerate(wrap(words, cell - 2)):
+                first = f"{number:2}  {where.ljust(wide)}"
+                lines.append((first if i == 0 else " " * len(first)) + margin + line)
+        return lines
+
+    def lines_used(self, most=12):
+        """The reader's own lines, in the order in which they come."""
+        seen = {}
+        for step in self.steps:
+            place = self.place(step)
+            if place:
+                seen.setdefault(place, self.code.source(step["pc"]))
+        if self.failure["pc"]:
+            place = self.code.place(self.failure["pc"])
+            if place:
+                seen.setdefault(place, self.code.source(self.failure["pc"]))
+        wide = max([len(place) for place in seen] + [0])
+        ordered = sorted(seen, key=lambda p: (p.split(":")[0],
+                                              int(p.split(":")[1])))
+        return [f"{place.ljust(wide)}  {seen[place]}" for place in ordered[:most]]
+
+    def what(self):
+        """What went wrong, with places for addresses."""
+        text = re.sub(r"\{0x([0-9a-f]+)\}", lambda found:
+                      self.code.place(int(found.group(1), 16)) or "?",
+                      self.failure["text"])
+        key, who = self.failure["key"], self.person(self.failure["thread"])
+        if key in ("stuck", "lost", "leak", "leak-per-job", "not-joined", "no-job",
+                   "doubled", "order", "caller-runs", "thread-per-job",
+                   "ended-locked"):
+            return text
+        return f"{who} {text}"
+
+    def waits_for(self, thread):
+        """What a thread is waiting for: (words, the thread that it waits for)."""
+        action = thread["action"]
+        thing = thread.get("object", {})
+        if action == "lock" or (action == "wake" and thread.get("signalled")):
+            mutex = thing if action == "lock" else thread["mutex"]
+            owner = mutex.get("owner")
+            if owner is None:
+                return f"waits for {self.named(mutex)}", None
+            holder = "itself" if owner == thread["id"] else self.person(owner)
+            return (f"waits for {self.named(mutex)}, which {holder} holds since "
+                    f"{self.code.place(mutex['locked_at']) or '?'}"), owner
+        if action == "wake":
+            return f"waits on {self.named(thing)}, and nobody wakes it", None
+        if action == "join":
+            return (f"waits until {self.person(thread['other'])} ends",
+                    thread["other"])
+        if action == "await":
+            note = [s["text"] for s in self.steps
+                    if s["thread"] == thread["id"] and s["action"] == "note"]
+            return (note[-1] if note else "waits"), None
+        if action == "take":
+            return f"waits for the semaphore {self.named(thing)}", None
+        return f"could go on ({action})", None
+
+    def left(self):
+        """Who waits for what in the end, and the circle, if there is one."""
+        if self.failure["key"] not in STOPS:
+            return []
+        rows, next_one = [], {}
+        waiting = [t for t in self.threads if not t["done"]]
+        wide = max([len(t["name"]) for t in waiting] + [0])
+        for thread in waiting:
+            words, other = self.waits_for(thread)
+            next_one[thread["id"]] = other
+            place = self.code.place(thread["pc"])
+            place += "  " if place else ""
+            rows.append(f"{thread['name'].ljust(wide)}  {place}{words}")
+        for begin in next_one:
+            path, here = [begin], next_one[begin]
+            while here is not None and here not in path:
+                path.append(here)
+                here = next_one.get(here)
+            if here == begin:
+                rows.append("a circle: " + " → ".join(
+                    self.person(p) for p in path + [begin])
+                    + " (each waits for the next)")
+                break
+        return rows
+
+
+# What is clear from the failure alone: the cause, and where to read.
+CAUSES = {
+    "freed": ("it is freed while, or before, another thread uses it: first all "
+              "who use it must have ended", "Waiting for the workers"),
+    "destroyed": ("it is destroyed while, or before, another thread uses it: "
+                  "first all who use it must have ended",
+                  "Waiting for the workers"),
+    "dead-variable": ("a pointer to a local variable outlives the function: who "
+                      "goes on to use it must be given memory of its own",
+                      "The life of a connection"),
+    "leak": ("nobody frees it", "Listening"),
+    "leak-per-job": ("pop does not free what push has allocated", "A queue"),
+    "not-joined": ("nobody waits until the worker has ended",
+                   "Waiting for the workers"),
+    "order": ("the queue is no queue: first in must be first out", "A queue"),
+    "ended-locked": ("an unlock is missing", "One at a time"),
+    "caller-runs": ("execute must only hand the job over", "Execute"),
+    "thread-per-job": ("execute must only hand the job over", "Execute"),
+    "doubled": ("a job is run more than once", "The worker's loop"),
+    "null": ("", "A queue"),
+    "crash": ("what pop says is not looked at, or a job has no function", ""),
+    "not-owner": ("only the thread that has locked a mutex may unlock it, and "
+                  "wait with it", "One at a time"),
+    "beyond": ("too little memory was allocated: is it the size of a pointer, "
+               "or of what it points to?", "A thread that waits for work"),
+}
+
+
+def wrap(text, width):
+    """Breaks a text into lines of at most so many characters."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = (lines[-1] + " " + word).strip()
+    return lines
+
+
+def cause(story):
+    """Returns (key, cause, heading to read): the likely reason of a failure."""
+    failure, steps = story.failure, story.steps
+    key, who = failure["key"], failure["thread"]
+    waiting = [t for t in story.threads if not t["done"]]
+    asleep = [t for t in waiting
+              if t["action"] == "wake" and not t.get("signalled")]
+    woken = [s for s in steps if s["thread"] == who and s["action"] == "wake"]
+    calls = [s for s in steps if s["action"] in ("signal", "broadcast")]
+
+    if key == "race":
+        return ("race", "two threads use the same memory, one of them writes, and "
+                "no mutex puts them in order", "One at a time")
+    if key == "for-ever":
+        return ("busy", "a thread asks again and again where it should sleep until "
+                "it is woken: wait for a condition variable",
+                "Waiting without running")
+    if key in ("null", "no-job", "crash") and woken:
+        return ("if-for-while", "a wake-up is no job: another thread may have "
+                "been faster, or there was no reason at all. After each wait look "
+                "again: the wait must stand in a while", "Waiting without running")
+    if key in ("stuck", "lost"):
+        for thread in waiting:
+            held = [t for t in waiting if thread["action"] == "await"
+                    and t.get("object", {}).get("owner") == thread["id"]]
+            if held:
+                return ("worker-holds-lock", "a worker holds "
+                        f"{story.named(held[0]['object'])} while it runs its job, "
+                        "and no other worker can get at a job meanwhile",
+                        "The lock that is held too long")
+        own = [t for t in waiting if t["action"] == "lock"
+               and t["object"].get("owner") == t["id"]]
+        if own:
+            return ("locked-twice", f"{own[0]['name']} locks a mutex that it holds "
+                    "itself: was an unlock forgotten?", "One at a time")
+        joined = [t for t in waiting if t["action"] == "join"
+                  and any(t["other"] == a["id"] for a in asleep)]
+        ended = [t for t in story.threads if t["done"] and t["id"] != 0]
+        closes = any("close" in story.function(s) for s in calls)
+        if joined and ended and calls and not closes:
+            return ("join-in-the-same-loop",
+                    f"{joined[0]['name']} waits for "
+                    f"{story.person(joined[0]['other'])}, but what should end it "
+                    f"has ended {ended[0]['name']}: nobody can say which worker "
+                    "is woken, or takes which message",
+                    "The older way: a message for each worker")
+        circle = [row for row in story.left() if row.startswith("a circle")]
+        if circle:
+            return ("deadlock", "each waits for what the next one holds",
+                    "The lock that is held too long")
+        return cause_of_sleep(story, asleep, calls, steps)
+    if (key in ("freed", "doubled", "null", "crash", "lost", "no-job")
+            and any(s["action"] in ACCESSES for s in steps)):
+        return ("race", "two threads use the same memory at the same time, one of "
+                "them writes, and no mutex keeps them apart", "One at a time")
+    return (key, *CAUSES.get(key, ("", "")))
+
+
+def cause_of_sleep(story, asleep, calls, steps):
+    """A job is not run, or a thread sleeps: why was nobody woken?"""
+    notes = [s["text"] for s in steps if s["action"] == "note"]
+    ends = any("destroys" in text or "closes" in text for text in notes)
+    read = "Telling them" if ends else "Waiting without running"
+    lost = story.failure["key"] == "lost"
+    if not asleep and "is told that no job is to come" in notes:
+        return ("dropped", "pop says that no job is to come while there are some: "
+                "closed is not empty", read)
+    if not asleep:
+        return ("workers-ended", "all workers have ended: they must take one job "
+                "after the other", "The worker's loop")
+    pushes = sum(1 for text in notes if re.match("(pushes|executes) job", text))
+    for thread in asleep:
+        address, name = thread["object"]["address"], thread["name"]
+        mine = [s for s in calls if s["object"]["address"] == address]
+        begun = max(i for i, s in enumerate(steps)
+                    if s["thread"] == thread["id"] and s["action"] == "wait")
+        in_vain = [i for i, s in enumerate(steps[:begun])
+                   if s in mine and s.get("outcome") == "nobody waited"]
+        since = [s for s in steps[begun:] if s in mine]
+        looked = min(i for i, s in enumerate(steps) if s["thread"] == thread["id"])
+        others = [s for s in calls if s not in mine]
+        busy = [s for s in steps[in_vain[-1]:] if s["thread"] == thread["id"]
+                and re.match("(has|runs) job", s.get("text", ""))] if in_vain else []
+        if others and (busy or not mine):
+            return ("another-queue", f"{name} waits on another condition variable "
+                    "than the one that is signalled: is there one queue for all?",
+                    "Straight ahead")
+        if lost and len(calls) < pushes:
+            break
+        if in_vain and not (since or busy) and (lost or in_vain[-1] > looked):
+            return ("lost-wake-up", f"{name} was about to wait when the wake-up "
+                    "came: nobody waited yet, and so it is lost. To look, and to "
+                    "wait, must be one piece: with the mutex locked; and with it "
+                    "locked one changes what is waited for, before one signals",
+                    read)
+        if any(s["action"] == "signal" for s in since):
+            return ("signal-for-all", "a signal wakes one of those who wait; the "
+                    "others sleep on", read)
+    return ("nobody-woken", f"{asleep[0]['name']} sleeps on "
+            f"{story.named(asleep[0]['object'])}, and no signal comes", read)
