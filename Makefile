@@ -33,8 +33,8 @@ build:
 diff-%:
 	@tests/ci/diff $*
 
-timeline listing figures:
-	@$(MAKE) --no-print-directory -C tests/tutorial $@ LISTING='$(LISTING)' \
+timeline listing figures accept:
+	@$(MAKE) --no-print-directory -C tests/text $@ LISTING='$(LISTING)' \
 	    DIR='$(DIR)' STEP='$(STEP)' SRC='$(own)'
 
 sources:
@@ -58,7 +58,7 @@ test:
 	@tests/ci/all $(STEPS) tutorial final
 
 test-tutorial:
-	@$(MAKE) --no-print-directory -C tests/tutorial test
+	@$(MAKE) --no-print-directory -C tests/text test
 
 test-final:
 	@$(MAKE) --no-print-directory -C tests/final test
@@ -68,7 +68,7 @@ test-solutions:
 
 test-teeth:
 	@tests/wrong/try
-	@$(MAKE) --no-print-directory -C tests/tutorial teeth
+	@$(MAKE) --no-print-directory -C tests/text spoil
 
 test-repeat:
 	@tests/ci/repeat $(or $(RUNS),50)
@@ -97,6 +97,7 @@ bench:
 #:   make setup-bench         install what make bench compares with
 #:   make renumber STEP=NN    that step becomes the next one, and so on: room
 #:                            for a new one before it (BY=-1: the other way)
+#:   make accept STEP=06      write what the text's commands print into the text
 #:   make update              write steps, patches and README's table from the text
 #:   make format              lay out the C code that is written by hand
 #:   make clean               remove what was built

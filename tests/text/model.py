@@ -255,6 +255,7 @@ class Text:
         makefile = next(root.glob("steps/01-*/Makefile"), None)
         if makefile:
             self._folder["Makefile"] = read_file(makefile)
+        self.folder_at_start = dict(self._folder)
         self._begin_stretch("", 0)
         try:
             self._read()
