@@ -43,7 +43,9 @@ sources:
 #: Test
 #:   make test                everything: the steps, the tutorial, final
 #:   make test-07             step 07's tests; test-tutorial, test-final
-#:   make test-07 SRC=~/hello the same tests on your own program
+#:   make test SRC=~/hello    your own program: the tests of the step it is at
+#:   make test-07 SRC=~/hello step 07's tests on it; ONLY=suite/test runs one,
+#:                            ALL=1 all, whatever fails; PATIENCE=10 waits longer
 #:   make test-teeth          the tests' tests: programs that must not pass
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
@@ -55,7 +57,7 @@ sources:
 #:   make lint                compiler warnings, clang-tidy, cppcheck, layout
 #:   make bench               how fast, with what it is compared
 test:
-	@tests/ci/all $(STEPS) tutorial final
+	@$(if $(SRC),tests/run,tests/ci/all $(STEPS) tutorial final)
 
 test-tutorial:
 	@$(MAKE) --no-print-directory -C tests/text test
@@ -77,7 +79,7 @@ test-browser:
 	@tests/ci/browser
 
 test-%:
-	@tests/run $* '$(own)'
+	@tests/run $*
 
 explore:
 	@tests/explore/explore $(if $(LISTING),--listing '$(LISTING)') \

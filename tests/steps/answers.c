@@ -7,14 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(answers, .timeout = TIMEOUT);
+TestSuite(answers, SUITE);
+TestSuite(memory, SUITE);
 
 #define OK "HTTP/1.1 200 OK"
 #define NOT_FOUND "HTTP/1.1 404 NOT FOUND"
 
 /*
- * Asks one thing and checks the answer. Where the server ends after two
- * requests, each question starts one of its own.
+ * Asks one thing and checks the answer. A program that ends after two requests
+ * is started anew for each question.
  */
 static void check_request(Server *server, const char *request,
                           const char *status_line, const char *page)
@@ -22,7 +23,7 @@ static void check_request(Server *server, const char *request,
     if (step("ends_after_two"))
         *server = server_start((Options){0});
     Answer answer = client_get(server, request);
-    check_answer("single-threaded", &answer, request, status_line, page);
+    check_answer(&answer, request, status_line, page);
     free(answer.data);
     if (step("ends_after_two"))
         server_stop(server);
@@ -36,8 +37,10 @@ static void check_requests(size_t count, const char *const requests[],
         server = server_start((Options){0});
     for (size_t i = 0; i < count; i++)
         check_request(&server, requests[i], status_line, page);
-    if (!step("ends_after_two"))
-        server_stop(&server);
+    if (step("ends_after_two"))
+        return;
+    check_one_process(&server);
+    server_stop(&server);
 }
 
 Test(answers, root_is_hello)
@@ -65,7 +68,7 @@ Test(answers, all_else_is_not_found)
         "GET",
         "",
         "GET /../../etc/passwd HTTP/1.1",
-        "GET /sleep HTTP/1.1", /* until it sleeps */
+        "GET /sleep HTTP/1.1", /* until a step sleeps */
     };
     size_t count = sizeof requests / sizeof *requests;
     check_requests(step("sleeps") ? count - 1 : count, requests, NOT_FOUND,
@@ -86,17 +89,16 @@ Test(answers, any_page_is_sent_whole)
 
     Server server = server_start((Options){.folder = folder});
     Answer answer = client_get(&server, "GET / HTTP/1.1");
-    check_answer("single-threaded", &answer, "GET / HTTP/1.1 (a page of 3 MB)",
-                 OK, page);
+    check_answer(&answer, "GET / HTTP/1.1 (a page of 3 MB)", OK, page);
     free(answer.data);
     answer = client_get(&server, "GET /foo HTTP/1.1");
-    check_answer("single-threaded", &answer, "GET /foo HTTP/1.1 (a short page)",
-                 NOT_FOUND, "gone\n");
+    check_answer(&answer, "GET /foo HTTP/1.1 (a page of 5 bytes)", NOT_FOUND,
+                 "gone\n");
     free(answer.data);
     if (!step("ends_after_two"))
         server_stop(&server);
     else
-        server_wait_clean(&server);
+        server_wait_clean(&server, 0);
 
     folder_remove(folder);
 }
@@ -112,67 +114,40 @@ Test(answers, byte_by_byte)
         moment(); /* so that the bytes travel one by one */
     }
     Answer answer = client_receive(client, patience());
-    check_answer("single-threaded", &answer, "GET / HTTP/1.1 (byte by byte)",
-                 OK, "hello.html");
+    check_answer(&answer, "GET / HTTP/1.1 (sent byte by byte)", OK,
+                 "hello.html");
     free(answer.data);
     server_stop(&server);
 }
 
-/* A client may think for a while, but not for ever. */
-Test(answers, a_slow_client_is_waited_for)
-{
-    Server server = server_start((Options){0});
-    int slow = client_connect(&server);
-    client_send(slow, "GET / HT", 8);
-    for (double start = now(); now() < start + 3;)
-        moment();
-    client_send(slow, "TP/1.1\r\n\r\n", 10);
-    Answer answer = client_receive(slow, patience());
-    check_answer("single-threaded", &answer,
-                 "GET / HTTP/1.1 (with a pause of 3 s in it)", OK,
-                 "hello.html");
-    free(answer.data);
-
-    int silent = client_connect(&server);
-    double start = now();
-    answer = client_receive(silent, patience());
-    check("single-threaded",
-          !answer.timed_out && answer.at - start > 4.5 && answer.at - start < 9,
-          "A client that says nothing should be given up after 5 s; it was "
-          "%s after %.1f s",
-          answer.timed_out ? "still connected" : "cut off", answer.at - start);
-    free(answer.data);
-    if (step("ends_after_two"))
-        server_wait_clean(&server);
-    else
-        server_stop(&server);
-}
-
 /* What a request needs is given back: 300 times 2 MB would be seen. */
-Test(answers, requests_leave_no_memory_behind)
+Test(memory, requests_leave_no_memory_behind)
 {
     char *folder = folder_with_page(2000000);
 
-    /* One that ends after two: its leaks are AddressSanitizer's to find. */
+    /* The leaks of what ends after two are AddressSanitizer's to find. */
     Server server = server_start((Options){.folder = folder});
     long before = 0;
     int requests = step("ends_after_two") ? 2 : 330;
+    doing("300 clients asked for a page of 2 MB, one after the other");
     for (int i = 0; i < requests; i++) {
         if (i == 30)
             before = server_memory(&server);
         Answer answer = client_get(&server, "GET / HTTP/1.1");
-        check("single-threaded", answer.complete,
-              "`/` was not answered in full");
+        check(answer.complete, .expected = "each gets it, in full",
+              .got = words("number %d did not", i + 1), .key = "page");
         free(answer.data);
     }
     if (step("ends_after_two")) {
-        server_wait_clean(&server);
+        server_wait_clean(&server, 0);
     } else {
         long growth = server_memory(&server) - before;
-        check("single-threaded", growth < 400 * 1024L,
-              "300 requests for a page of 2 MB made the server grow by %ld MB: "
-              "does each request free what it has allocated?",
-              growth / 1024);
+        check(growth < 400 * 1024L,
+              .expected = "each request gives back what it has taken",
+              .got = words("the server has grown by %ld MB", growth / 1024),
+              .cause = "what malloc() returned is not freed on each way out of "
+                       "the function",
+              .key = "grows", .read = "A real page");
         server_stop(&server);
     }
 
@@ -180,7 +155,7 @@ Test(answers, requests_leave_no_memory_behind)
 }
 
 /* Where a buffer of 8 KiB ends: nothing may be written behind it. */
-Test(answers, a_line_as_long_as_the_buffer)
+Test(memory, a_line_as_long_as_the_buffer)
 {
     Server server;
     for (int length = 8189; length <= 8194; length++) {
@@ -190,15 +165,16 @@ Test(answers, a_line_as_long_as_the_buffer)
         memcpy(line + length - 11, " HTTP/1.1\r\n", 11);
         if (length == 8189 || step("ends_after_two"))
             server = server_start((Options){0});
+        doing(words("a client sent a request line of %d bytes", length));
         int client = client_connect(&server);
         client_send(client, line, (size_t)length);
         Answer answer = client_receive(client, patience());
-        check("single-threaded",
-              answer.length == 0
+        check(answer.length == 0
                   || strncmp(answer.data, NOT_FOUND, strlen(NOT_FOUND)) == 0,
-              "A request line of %d bytes should be answered with `%s`, or not "
-              "at all; got `%.30s`",
-              length, NOT_FOUND, answer.data);
+              .expected = "`" NOT_FOUND "`, or no answer",
+              .got = words("`%.30s`", answer.data),
+              .cause = "the end of the buffer is not looked at",
+              .key = "buffer", .read = "Reading the request");
         free(answer.data);
         if (length == 8194 || step("ends_after_two"))
             server_stop(&server);

@@ -1,4 +1,4 @@
-/* The pool, by its header alone: from the step that declares it on. */
+/* The pool, by its header alone. */
 
 #include "unit.h"
 
@@ -9,40 +9,93 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-TestSuite(pool, .timeout = TIMEOUT, .init = quiet);
+TestSuite(pool, .init = quiet, SUITE);
 
-Test(pool, size_zero_aborts, .timeout = TIMEOUT, .init = quiet,
-     .signal = SIGABRT)
+Test(pool, size_zero_aborts)
 {
-    freopen("/dev/null", "w", stderr);
-    thread_pool_new(0);
-    check("thread-pool-stub", false,
-          "thread_pool_new(0) should abort: a pool without threads "
-          "would never run a job, so assert(size > 0)");
+    doing("thread_pool_new(0) was called");
+    pid_t child = fork();
+    if (child == 0) {
+        freopen("/dev/null", "w", stderr);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        signal(SIGABRT, SIG_DFL);
+        thread_pool_new(0);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    check(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT,
+          .expected = "the program aborts: a pool without threads would never "
+                      "run a job",
+          .got =
+              WIFSIGNALED(status) ? "it crashed in another way" : "it went on",
+          .cause = "there is no assert(size > 0), or it comes too late",
+          .read = "A pool of no threads");
+}
+
+static ThreadPool *new_pool(size_t size)
+{
+    ThreadPool *pool = thread_pool_new(size);
+    check(pool != NULL, .did = words("thread_pool_new(%zu) was called", size),
+          .expected = "it returns the pool", .got = "it returned NULL",
+          .read = "Step 4");
+    return pool;
 }
 
 Test(pool, has_as_many_threads_as_asked)
 {
-    const int sizes[] = {1, 2, 3, 8, 64};
+    const size_t sizes[] = {1, 2, 3, 8, 64};
     for (int i = 0; i < 5; i++) {
+        expecting(
+            words("thread_pool_new(%zu) was called", sizes[i]),
+            "thread_pool_new waits for its threads: they are joined at the "
+            "end of the pool's life, not here",
+            "A thread that waits for "
+            "work");
         int before = threads_created();
-        ThreadPool *pool = thread_pool_new((size_t)sizes[i]);
+        new_pool(sizes[i]);
         int created = threads_created() - before;
-        check("worker", pool != NULL, "thread_pool_new(%d) returned NULL",
-              sizes[i]);
-#if !STEP_HAS_WORKERS
-        check("thread-pool-stub", created == 0,
-              "thread_pool_new(%d) created %d threads; in "
-              "this step it creates none yet",
-              sizes[i], created);
+#if STEP_HAS_WORKERS
+        check(created == (int)sizes[i],
+              .expected = words("%zu threads", sizes[i]),
+              .got = words("%d were created", created),
+              .cause = "the loop over the workers begins or ends at the wrong "
+                       "one",
+              .read = "A thread that waits for work");
 #else
-        check("worker", created == sizes[i],
-              "thread_pool_new(%d) created %d threads", sizes[i], created);
+        check(created == 0, .expected = "no thread yet: that is the next step",
+              .got = words("%d threads were created", created));
 #endif
     }
 }
+
+#if STEP_HAS_WORKERS
+Test(pool, workers_are_given_what_stays)
+{
+    doing("thread_pool_new(4) was called");
+    new_pool(4);
+    check(arguments_on_the_stack() == 0,
+          .expected =
+              "each thread is given an address that stays valid: that of "
+              "its Worker",
+          .got = "a thread was given the address of a local variable of "
+                 "thread_pool_new",
+          .cause = "the variable changes while the threads start, and is gone "
+                   "when the function returns",
+          .read = "The address of a loop's variable");
+    check(threads_joined() == 0, .expected = "the threads are left to work",
+          .got = words("%d were joined before thread_pool_new returned",
+                       threads_joined()),
+          .cause =
+              "pthread_join waits for a thread's end, and a worker has none "
+              "before the pool has one",
+          .read = "A thread that waits for work");
+}
+#endif
 
 static atomic_int runs;
 
@@ -56,73 +109,80 @@ static void count(void *arg)
 
 Test(pool, runs_nothing_yet)
 {
-    ThreadPool *pool = thread_pool_new(4);
+    doing("100 jobs were given to a pool");
+    ThreadPool *pool = new_pool(4);
     int before = threads_created();
     for (int i = 0; i < 100; i++)
         thread_pool_execute(pool, count, NULL);
     settle();
-    check(step_name(), runs == 0,
-          "thread_pool_execute ran %d jobs; in this step it "
-          "runs none yet",
-          runs);
-    check(step_name(), threads_created() == before,
-          "thread_pool_execute created a thread; only thread_pool_new may");
+    check(runs == 0, .expected = "in this step none of them is run yet",
+          .got = words("%d were run", runs));
+    check(threads_created() == before, .expected = "no new thread",
+          .got = "thread_pool_execute created a thread",
+          .cause = "only thread_pool_new may create threads");
 }
 
 #else
 
-/* One for each job: how often it has run. */
-enum { JOBS = 20000 };
-static atomic_uchar ran[JOBS];
+#define NOT_RUN                                                                \
+    .cause = "execute must push the job; a worker must pop it and call "       \
+             "job.function(job.arg); and the push must wake a worker",         \
+    .key = "not-run", .read = "The worker's loop"
+#define LOCK_HELD                                                              \
+    .cause = "a worker holds a mutex while it runs its job, so that no other " \
+             "worker can take one",                                            \
+    .key = "lock-held", .read = "The lock that is held too long"
 
-static void mark(void *arg)
+static pthread_t runner;
+
+static void note_runner(void *arg)
 {
-    ran[(intptr_t)arg]++;
+    (void)arg;
+    runner = pthread_self();
     runs++;
 }
 
-Test(pool, each_job_runs_exactly_once)
+Test(pool, a_worker_runs_the_job)
 {
-    const size_t sizes[] = {1, 2, 8};
-    for (int i = 0; i < 3; i++) {
-        ThreadPool *pool = thread_pool_new(sizes[i]);
-        runs = 0;
-        for (int j = 0; j < JOBS; j++)
-            ran[j] = 0;
-        for (intptr_t j = 0; j < JOBS; j++)
-            thread_pool_execute(pool, mark, (void *)j);
-        check("execute", wait_until(runs >= JOBS),
-              "%zu workers: of %d jobs %d have run", sizes[i], JOBS, runs);
-        settle();
-        for (int j = 0; j < JOBS; j++)
-            check("execute", ran[j] == 1,
-                  "%zu workers: job %d has run %d times, not "
-                  "once",
-                  sizes[i], j, ran[j]);
-    }
+    expecting("a job was given to a pool of 2",
+              "thread_pool_execute does not return: it may only push the job, "
+              "and must not wait for it",
+              "Execute");
+    ThreadPool *pool = new_pool(2);
+    thread_pool_execute(pool, note_runner, NULL);
+    check(locks_held() == 0, .expected = "it unlocks what it has locked",
+          .got = "thread_pool_execute returned with a mutex locked",
+          .cause = "each way out of a function needs its unlock",
+          .key = "kept-lock", .read = "One at a time");
+    check(wait_until(runs == 1), .expected = "a worker runs it",
+          .got = "it is never run", NOT_RUN);
+    check(
+        !pthread_equal(runner, pthread_self()), .expected = "a worker runs it",
+        .got = "thread_pool_execute ran it itself, on the thread that called "
+               "it",
+        .cause = "execute must push the job, not call the function: else every "
+                 "client waits for the one before",
+        .key = "caller-runs", .read = "Execute");
 }
 
-static intptr_t next;
-static atomic_int late;
-
-static void in_order(void *arg)
+static void add(void *arg)
 {
-    late += (intptr_t)arg != next;
-    next = (intptr_t)arg + 1;
-    runs++;
+    ++*(atomic_int *)arg;
 }
 
-Test(pool, one_worker_runs_jobs_in_order)
+Test(pool, a_job_gets_its_argument)
 {
-    ThreadPool *pool = thread_pool_new(1);
-    for (intptr_t i = 0; i < JOBS; i++)
-        thread_pool_execute(pool, in_order, (void *)i);
-    check("execute", wait_until(runs == JOBS), "Of %d jobs %d have run", JOBS,
-          runs);
-    check("execute", late == 0,
-          "%d of %d jobs started out of order: first in, first "
-          "out",
-          late, JOBS);
+    doing("jobs were given to a pool, each with an argument");
+    ThreadPool *pool = new_pool(2);
+    atomic_int number = 0;
+    thread_pool_execute(pool, add, &number);
+    thread_pool_execute(pool, count, NULL);
+    check(wait_until(number == 1 && runs == 1),
+          .expected = "each is called with its own",
+          .got = "one was called with another argument, or not at all",
+          .cause = "function and arg must be kept together, in a Job that is "
+                   "copied: not in variables that the next call overwrites",
+          .key = "argument", .read = "Execute");
 }
 
 /* Jobs that end only when as many of them as wanted run at the same time. */
@@ -141,16 +201,88 @@ Test(pool, as_many_jobs_as_workers_run_side_by_side)
 {
     const int sizes[] = {1, 2, 4, 8};
     for (int i = 0; i < 4; i++) {
-        ThreadPool *pool = thread_pool_new((size_t)sizes[i]);
+        expecting(words("%d jobs that wait for each other were given to a pool "
+                        "of %d",
+                        sizes[i], sizes[i]),
+                  NULL, "Execute");
+        ThreadPool *pool = new_pool((size_t)sizes[i]);
         inside = runs = 0;
         wanted = sizes[i];
         for (int j = 0; j < sizes[i]; j++)
             thread_pool_execute(pool, meet, NULL);
-        check("execute", wait_until(runs == wanted),
-              "Only %d of %d jobs run at the same time, on %d workers: does a "
-              "worker hold the lock while it runs its job?",
-              inside, sizes[i], sizes[i]);
+        check(wait_until(runs == wanted),
+              .expected = words("all %d run at the same time", wanted),
+              .got = words("only %d of them", inside), LOCK_HELD);
     }
+}
+
+/* One for each job: how often it has run. */
+enum { JOBS = 20000 };
+static atomic_uchar ran[JOBS];
+
+static void mark(void *arg)
+{
+    ran[(intptr_t)arg]++;
+    runs++;
+}
+
+Test(pool, each_job_runs_exactly_once)
+{
+    const size_t sizes[] = {1, 2, 8};
+    for (int i = 0; i < 3; i++) {
+        expecting_within(patience() + 6,
+                         words("%d jobs were given to a pool of "
+                               "%zu",
+                               JOBS, sizes[i]),
+                         NULL, "The worker's loop");
+        ThreadPool *pool = new_pool(sizes[i]);
+        runs = 0;
+        for (int j = 0; j < JOBS; j++)
+            ran[j] = 0;
+        for (intptr_t j = 0; j < JOBS; j++)
+            thread_pool_execute(pool, mark, (void *)j);
+        wait_until(runs >= JOBS);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        for (int j = 0; j < JOBS; j++)
+            check(ran[j] == 1, .expected = "each is run once",
+                  .got = words("job %d was run %d times; in all %d were run", j,
+                               ran[j], runs),
+                  .cause = ran[j] > 1 ? "two workers take the same job: it "
+                                        "must be taken out of "
+                                        "the queue under the mutex"
+                                      : "a worker stops after some jobs, a job "
+                                        "is overwritten or "
+                                        "dropped, or a wake-up is lost",
+                  .key = ran[j] > 1 ? "twice" : "not-all",
+                  .read = "The worker's loop");
+    }
+}
+
+static intptr_t next;
+static atomic_int late;
+
+static void in_order(void *arg)
+{
+    late += (intptr_t)arg != next;
+    next = (intptr_t)arg + 1;
+    runs++;
+}
+
+Test(pool, one_worker_runs_jobs_in_order)
+{
+    doing(words("%d jobs were given to a pool of one worker", JOBS));
+    ThreadPool *pool = new_pool(1);
+    for (intptr_t i = 0; i < JOBS; i++)
+        thread_pool_execute(pool, in_order, (void *)i);
+    check(wait_until(runs == JOBS), .expected = "all are run",
+          .got = words("%d were run", runs),
+          .cause = "a worker stops after some "
+                   "jobs, or a job is overwritten or dropped",
+          .key = "not-all", .read = "The worker's loop");
+    check(late == 0, .expected = "in their order: first in, first out",
+          .got = words("%d began before an earlier one", late),
+          .cause = "push must add at one end, pop take from the other",
+          .key = "order", .read = "A queue");
 }
 
 /* A gate that holds jobs until it is opened. */
@@ -172,67 +304,73 @@ static void pass_gate(void *arg)
 
 Test(pool, execute_does_not_wait_and_workers_are_not_more)
 {
-    ThreadPool *pool = thread_pool_new(3);
+    expecting(
+        "1,000 jobs that wait were given to a pool of 3",
+        "thread_pool_execute waits for the jobs, or for room: it may only "
+        "push",
+        "Execute");
+    ThreadPool *pool = new_pool(3);
     int before = threads_created();
     for (int i = 0; i < 1000; i++) /* would hang here if execute waited */
         thread_pool_execute(pool, pass_gate, NULL);
-    check("execute", wait_until(at_gate == 3),
-          "%d jobs run on 3 workers; 3 "
-          "should",
-          at_gate);
+    check(wait_until(at_gate == 3), .expected = "3 of them run, one per worker",
+          .got = words("%d run", at_gate), LOCK_HELD);
     settle();
     open_gate = true;
-    check("execute", wait_until(runs == 1000), "Of 1000 jobs %d have run",
-          runs);
-    check("execute", most_at_gate == 3,
-          "%d jobs ran at the same time on 3 workers", most_at_gate);
-    check("execute", threads_created() == before,
-          "thread_pool_execute created %d threads; only thread_pool_new may",
-          threads_created() - before);
+    check(wait_until(runs == 1000), .expected = "in the end all have run",
+          .got = words("%d have", runs),
+          .cause =
+              "the queue is too small, or drops what comes when it is full",
+          .key = "not-all", .read = "Execute");
+    check(most_at_gate == 3, .expected = "never more than 3 at the same time",
+          .got = words("%d ran", most_at_gate),
+          .cause = "somebody else than the 3 workers runs jobs",
+          .key = "more-workers", .read = "Execute");
+    check(threads_created() == before, .expected = "no new thread",
+          .got = words("thread_pool_execute created %d",
+                       threads_created() - before),
+          .cause = "only thread_pool_new may create threads",
+          .key = "more-workers", .read = "Execute");
 }
 
 /* Whoever is idle takes the next job; none is bound to a busy worker. */
 Test(pool, a_busy_worker_delays_nobody)
 {
-    ThreadPool *pool = thread_pool_new(4);
+    doing("one of four workers was kept busy, and 100 more jobs came");
+    ThreadPool *pool = new_pool(4);
     thread_pool_execute(pool, pass_gate, NULL);
-    check("execute", wait_until(at_gate == 1), "The first job is not run");
+    check(wait_until(at_gate == 1), .expected = "the first one is run",
+          .got = "it is not", NOT_RUN);
     for (int i = 0; i < 100; i++)
         thread_pool_execute(pool, count, NULL);
-    check("execute", wait_until(runs == 100),
-          "One of four workers is busy; of 100 more jobs only %d were run: the "
-          "others wait for that one worker, though three are idle",
-          runs);
+    check(wait_until(runs == 100), .expected = "the three others run them",
+          .got = words("%d were run; the rest waits for the busy one", runs),
+          .cause =
+              "each worker has a queue (or a lock) of its own, or the lock "
+              "is held while a job runs: there must be one queue for all",
+          .key = "lock-held", .read = "The lock that is held too long");
     open_gate = true;
-    check("execute", wait_until(runs == 101), "The first job never ended");
-}
-
-static void add(void *arg)
-{
-    ++*(atomic_int *)arg;
-}
-
-Test(pool, a_job_gets_its_argument)
-{
-    ThreadPool *pool = thread_pool_new(2);
-    atomic_int number = 0;
-    thread_pool_execute(pool, add, &number);
-    thread_pool_execute(pool, count, NULL);
-    check("execute", wait_until(number == 1 && runs == 1),
-          "A job should be called with the argument that it was given");
+    wait_until(runs == 101);
 }
 
 /* Each burst finds the workers asleep. */
 Test(pool, idle_workers_are_woken_again_and_again)
 {
-    ThreadPool *pool = thread_pool_new(4);
+    expecting_within(patience() + 4,
+                     "a job was given to idle workers, 2,000 "
+                     "times",
+                     NULL, "Waiting without running");
+    ThreadPool *pool = new_pool(4);
     for (int round = 1; round <= 2000; round++) {
         thread_pool_execute(pool, count, NULL);
         bool done = false;
         for (int i = 0; i < 1000 && !done; i++)
             done = runs == round;
-        check("execute", done || wait_until(runs == round),
-              "Job %d was never run: a wake-up was lost", round);
+        check(done || wait_until(runs == round), .expected = "each is run",
+              .got = words("job %d never was", round),
+              .cause = "a wake-up was lost: the look at the queue and the wait "
+                       "belong under one lock",
+              .key = "no-wake-up", .read = "Waiting without running");
     }
 }
 
@@ -248,16 +386,19 @@ static void *submit(void *arg)
 
 Test(pool, many_threads_may_submit)
 {
+    expecting("8 threads gave 2,000 jobs each to a pool of 4", NULL, "Execute");
     pthread_t threads[8];
-    shared = thread_pool_new(4);
+    shared = new_pool(4);
     for (int i = 0; i < 8; i++)
         threads[i] = start(submit, NULL);
     for (int i = 0; i < 8; i++)
         pthread_join(threads[i], NULL);
-    check("execute", wait_until(runs == 16000), "Of 16000 jobs %d have run",
-          runs);
-    settle();
-    check("execute", runs == 16000, "16000 jobs have run %d times", runs);
+    wait_until(runs >= 16000);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    check(runs == 16000, .expected = "16,000 are run",
+          .got = words("%d were", runs),
+          .cause = "push changes the queue without the mutex", .key = "not-all",
+          .read = "One at a time");
 }
 
 static void submit_more(void *arg)
@@ -271,26 +412,40 @@ static void submit_more(void *arg)
 
 Test(pool, jobs_may_submit_jobs)
 {
-    shared = thread_pool_new(1);
+    doing("a job gave two more to its pool, and so on, 1,000 times");
+    shared = new_pool(1);
     thread_pool_execute(shared, submit_more, (void *)(intptr_t)1000);
-    check("execute", wait_until(runs == 1000),
-          "Jobs submitted 1000 jobs; %d have run", runs);
+    check(wait_until(runs == 1000), .expected = "all are run",
+          .got = words("%d of 1,000 were", runs), LOCK_HELD);
+}
+
+static atomic_int strangers;
+
+static void check_pool(void *arg)
+{
+    strangers += my_number() != (int)(intptr_t)arg;
+    runs++;
 }
 
 Test(pool, two_pools_are_two)
 {
-    ThreadPool *one = thread_pool_new(2), *other = thread_pool_new(2);
-    for (int i = 0; i < 2; i++)
-        thread_pool_execute(one, pass_gate, NULL);
-    check("execute", wait_until(at_gate == 2),
-          "The first pool's jobs do not run");
-    for (int i = 0; i < 100; i++)
-        thread_pool_execute(other, count, NULL);
-    check("execute", wait_until(runs == 100),
-          "While one pool is busy, another should run its jobs");
-    open_gate = true;
-    check("execute", wait_until(runs == 102),
-          "The first pool's jobs never ended");
+    doing("jobs were given to two pools");
+    number_threads(1);
+    ThreadPool *one = new_pool(2);
+    number_threads(2);
+    ThreadPool *other = new_pool(2);
+    for (int i = 0; i < 200; i++) {
+        thread_pool_execute(one, check_pool, (void *)1);
+        thread_pool_execute(other, check_pool, (void *)2);
+    }
+    check(wait_until(runs == 400), .expected = "all are run",
+          .got = words("%d of 400 were", runs), NOT_RUN);
+    check(strangers == 0, .expected = "each on a worker of its own pool",
+          .got = words("%d on a worker of the other", strangers),
+          .cause =
+              "the pools share a queue: it must belong to the pool's struct, "
+              "and not be global or static",
+          .key = "shared-queue", .read = "A queue");
 }
 
 #endif
@@ -314,34 +469,11 @@ static void slow(void *arg)
     runs++;
 }
 
-Test(pool, destroy_waits_for_running_jobs)
-{
-    for (int slow_one = 0; slow_one < 4; slow_one++) {
-        ThreadPool *pool = thread_pool_new(4);
-        runs = 0;
-        for (int i = 0; i < 4; i++)
-            thread_pool_execute(pool, i == slow_one ? slow : count, NULL);
-        thread_pool_destroy(pool);
-        check("graceful-shutdown", runs == 4,
-              "thread_pool_destroy returned while %d of 4 jobs "
-              "were still running: it must join the workers, all of them",
-              4 - runs);
-    }
-}
-
-Test(pool, destroy_runs_what_is_queued)
-{
-    ThreadPool *pool = thread_pool_new(2);
-    for (int i = 0; i < 2; i++)
-        thread_pool_execute(pool, slow, NULL);
-    for (int i = 0; i < 5000; i++)
-        thread_pool_execute(pool, count, NULL);
-    thread_pool_destroy(pool);
-    check("graceful-shutdown", runs == 5002,
-          "thread_pool_destroy returned when %d of 5002 jobs "
-          "had run: those in the queue must not be dropped",
-          runs);
-}
+#define NO_END                                                                 \
+    "the workers never end, so that their join waits for ever: the queue "     \
+    "must "                                                                    \
+    "be closed first, a close must wake all of them, and their loop must end " \
+    "when pop says false; the queue is destroyed after the joins"
 
 static atomic_bool destroyed;
 
@@ -354,44 +486,89 @@ static void *destroy(void *arg)
 
 Test(pool, destroy_ends_idle_workers)
 {
+    doing("a pool of 8 idle workers was destroyed");
     int before = my_threads();
-    ThreadPool *pool = thread_pool_new(8);
+    ThreadPool *pool = new_pool(8);
     settle();
     pthread_t thread = start(destroy, pool);
-    check("graceful-shutdown", wait_until(destroyed),
-          "thread_pool_destroy never returns: the workers wait for jobs that "
-          "never come");
+    check(wait_until(destroyed), .expected = "thread_pool_destroy returns",
+          .got = "it never does", .cause = NO_END, .key = "no-end",
+          .read = "Telling them");
     pthread_join(thread, NULL);
-    check("graceful-shutdown", wait_until(my_threads() == before),
-          "After thread_pool_destroy %d of its threads are still there",
-          my_threads() - before);
+    check(wait_until(my_threads() == before),
+          .expected = "its threads are gone",
+          .got = words("%d are still there", my_threads() - before),
+          .cause = "destroy must join the workers, each of them",
+          .key = "not-joined", .read = "Waiting for the workers");
+}
+
+Test(pool, destroy_waits_for_running_jobs)
+{
+    for (int slow_one = 0; slow_one < 4; slow_one++) {
+        expecting("a pool with four jobs, one of them slow, was destroyed",
+                  NO_END, "Telling them");
+        ThreadPool *pool = new_pool(4);
+        runs = 0;
+        for (int i = 0; i < 4; i++)
+            thread_pool_execute(pool, i == slow_one ? slow : count, NULL);
+        thread_pool_destroy(pool);
+        check(runs == 4,
+              .expected = "thread_pool_destroy returns when all have "
+                          "run",
+              .got = words("%d had not", 4 - runs),
+              .cause = "destroy must join the workers, each of them",
+              .key = "not-joined", .read = "Waiting for the workers");
+    }
+}
+
+Test(pool, destroy_runs_what_is_queued)
+{
+    expecting("a pool with 5,002 jobs in its queue was destroyed", NO_END,
+              "Telling them");
+    ThreadPool *pool = new_pool(2);
+    for (int i = 0; i < 2; i++)
+        thread_pool_execute(pool, slow, NULL);
+    for (int i = 0; i < 5000; i++)
+        thread_pool_execute(pool, count, NULL);
+    thread_pool_destroy(pool);
+    check(runs == 5002, .expected = "those in the queue are run first",
+          .got = words("%d were", runs),
+          .cause = "pop says `closed` before the queue is empty, or a worker "
+                   "looks at `closed` instead of at what pop returned",
+          .key = "drops", .read = "Telling them");
 }
 
 Test(pool, new_and_destroy_ten_thousand_times)
 {
-    expecting(
-        "10,000 times, a pool is created and destroyed. That takes a "
-        "second or two, and must not depend on which worker wakes first.");
+    expecting_within(patience() + 8,
+                     "10,000 times, a pool was created and "
+                     "destroyed",
+                     "it depends on which worker wakes first: " NO_END,
+                     "Telling them");
     for (int i = 0; i < 10000; i++) {
         ThreadPool *pool = thread_pool_new(2);
         if (i % 2)
             thread_pool_execute(pool, count, NULL);
         thread_pool_destroy(pool);
     }
-    check("graceful-shutdown", runs == 5000, "Of 5000 jobs %d have run", runs);
+    check(runs == 5000, .expected = "5,000 jobs are run",
+          .got = words("%d were", runs), .key = "drops",
+          .read = "Telling them");
 }
 
 Test(pool, destroying_one_leaves_the_other)
 {
-    ThreadPool *one = thread_pool_new(2), *other = thread_pool_new(2);
+    expecting("of two pools one was destroyed", NO_END, "Telling them");
+    ThreadPool *one = new_pool(2), *other = new_pool(2);
     thread_pool_destroy(one);
     for (int i = 0; i < 100; i++)
         thread_pool_execute(other, count, NULL);
     thread_pool_destroy(other);
-    check("graceful-shutdown", runs == 100,
-          "After one pool was destroyed, the other ran %d of "
-          "100 jobs",
-          runs);
+    check(runs == 100, .expected = "the other still runs its jobs",
+          .got = words("%d of 100", runs),
+          .cause = "the pools share something: it must belong to the pool's "
+                   "struct",
+          .key = "shared-queue", .read = "A queue");
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The queue, by its header alone: from the step that declares it on. */
+/* The queue, by its header alone. */
 
 #include "unit.h"
 
@@ -8,21 +8,42 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(queue, .timeout = TIMEOUT, .init = begin);
+TestSuite(queue, .init = begin, SUITE);
+
+/* What most mistakes in a queue come from. */
+#define KEPT_LOCK                                                              \
+    "a function of the queue returns with its mutex locked: each "             \
+    "way out, each `return`, needs its unlock"
+#define LOOK_AND_WAIT                                                          \
+    "the look whether the queue is empty and the wait must be "                \
+    "one, under the mutex; and the signal comes after the "                    \
+    "job is in the queue"
+
+/* A call has returned: it must have given back what it has locked. */
+static void check_unlocked(const char *call)
+{
+    check(locks_held() == 0, .did = words("%s was called, and returned", call),
+          .expected = "it unlocks what it has locked",
+          .got = words("it returned with %d mutex%s locked", locks_held(),
+                       locks_held() > 1 ? "es" : ""),
+          .cause = KEPT_LOCK, .key = "kept-lock", .read = "One at a time");
+}
 
 #if STEP_CLOSES
 /* Takes a job; a queue that is closed and empty gives one with no function. */
 static Job pop(JobQueue *queue)
 {
     Job job = {NULL, NULL};
-    if (!job_queue_pop(queue, &job))
-        return (Job){NULL, NULL};
-    return job;
+    bool popped = job_queue_pop(queue, &job);
+    check_unlocked("job_queue_pop");
+    return popped ? job : (Job){NULL, NULL};
 }
 #else
 static Job pop(JobQueue *queue)
 {
-    return job_queue_pop(queue);
+    Job job = job_queue_pop(queue);
+    check_unlocked("job_queue_pop");
+    return job;
 }
 #endif
 
@@ -35,53 +56,78 @@ static void nothing(void *arg)
 static void push(JobQueue *queue, intptr_t number)
 {
     job_queue_push(queue, (Job){nothing, (void *)number});
+    check_unlocked("job_queue_push");
 }
 
-Test(queue, first_in_first_out)
+static void check_number(Job job, intptr_t number)
 {
+    check(job.function == nothing && (intptr_t)job.arg == number,
+          .expected =
+              words("job %ld comes out: first in, first out", (long)number),
+          .got = job.function == nothing
+                     ? words("job %ld came out", (long)(intptr_t)job.arg)
+                     : "something came out that was never pushed",
+          .cause = "push must add at one end, pop take from the other; look at "
+                   "what the last pop leaves behind",
+          .key = "order", .read = "A queue");
+}
+
+Test(queue, a_job_goes_through)
+{
+    expecting("a job was pushed, and popped",
+              "a lock that is never given back, or a wait although there is a "
+              "job",
+              "Waiting without running");
     JobQueue *queue = job_queue_new();
-    for (intptr_t i = 0; i < 100000; i++)
+    check(queue != NULL, .expected = "job_queue_new returns a queue",
+          .got = "it returned NULL", .read = "A queue");
+    for (int i = 1; i <= 3; i++) {
         push(queue, i);
-    for (intptr_t i = 0; i < 100000; i++) {
-        Job job = pop(queue);
-        check("shared-queue", job.function == nothing && (intptr_t)job.arg == i,
-              "Job %ld should come out; job %ld came: first in, first out",
-              (long)i, (long)(intptr_t)job.arg);
-    }
-}
-
-Test(queue, full_and_empty_by_turns)
-{
-    JobQueue *queue = job_queue_new();
-    intptr_t in = 0, out = 0;
-    for (int round = 0; round < 200; round++) {
-        for (int i = 0; i < round % 17 + 1; i++)
-            push(queue, in++);
-        while (out < in
-                         - (round % 3 == 0         ? 0
-                            : round % 5 < in - out ? round % 5
-                                                   : 0)) {
-            Job job = pop(queue);
-            check("shared-queue", (intptr_t)job.arg == out,
-                  "Job %ld should come out; job "
-                  "%ld came",
-                  (long)out, (long)(intptr_t)job.arg);
-            out++;
-        }
+        check_number(pop(queue), i);
     }
 }
 
 Test(queue, both_parts_of_a_job_arrive)
 {
+    doing("a job was pushed, and popped");
     JobQueue *queue = job_queue_new();
     int number;
     job_queue_push(queue, (Job){nothing, &number});
     job_queue_push(queue, (Job){free, NULL});
     Job first = pop(queue), second = pop(queue);
-    check("shared-queue",
-          first.function == nothing && first.arg == &number
+    check(first.function == nothing && first.arg == &number
               && second.function == free && second.arg == NULL,
-          "A job should come out as it went in: its function and its argument");
+          .expected = "it comes out as it went in: its function, its argument",
+          .got = "one of them is another",
+          .cause =
+              "the queue must keep a copy of the whole Job, not the address "
+              "of one that is gone",
+          .read = "A queue");
+}
+
+Test(queue, first_in_first_out)
+{
+    expecting("100,000 jobs were pushed, then popped", NULL, "A queue");
+    JobQueue *queue = job_queue_new();
+    for (intptr_t i = 0; i < 100000; i++)
+        push(queue, i);
+    for (intptr_t i = 0; i < 100000; i++)
+        check_number(pop(queue), i);
+}
+
+Test(queue, full_and_empty_by_turns)
+{
+    expecting("jobs were pushed and popped by turns, the queue empty between",
+              NULL, "A queue");
+    JobQueue *queue = job_queue_new();
+    intptr_t in = 0, out = 0;
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < round % 17 + 1; i++)
+            push(queue, in++);
+        int left = round % 3 == 0 ? 0 : round % 5 < in - out ? round % 5 : 0;
+        while (out < in - left)
+            check_number(pop(queue), out++);
+    }
 }
 
 /* A thread that pops one job, and says so. */
@@ -101,61 +147,83 @@ static void *pop_one(void *arg)
 
 Test(queue, an_empty_pop_waits_and_a_push_wakes_it)
 {
+    doing("a thread popped from an empty queue; then a job was pushed");
     Popper popper = {.queue = job_queue_new()};
     pthread_t thread = start(pop_one, &popper);
     settle();
-    check("shared-queue", !popper.done,
-          "A pop from an empty queue returned, with nothing "
-          "to return: it should wait");
+    check(!popper.done, .expected = "the thread waits until there is a job",
+          .got = "pop returned at once, with nothing to return",
+          .cause =
+              "pop does not wait: pthread_cond_wait, in a `while` that looks "
+              "whether the queue is empty",
+          .read = "Waiting without running");
     push(popper.queue, 7);
-    check("shared-queue", wait_until(popper.done),
-          "A thread waits in pop; a job was pushed, and the thread still "
-          "waits: pop waits for what push signals");
+    check(wait_until(popper.done), .expected = "the push wakes the thread",
+          .got = "it still waits",
+          .cause =
+              "nobody wakes it: push must signal the condition variable that "
+              "pop waits for",
+          .key = "no-wake-up", .read = "Waiting without running");
     pthread_join(thread, NULL);
-    check("shared-queue", (intptr_t)popper.job.arg == 7,
-          "The woken thread got another job");
+    check_number(popper.job, 7);
 }
 
 /* POSIX lets pthread_cond_wait return for no reason at all. */
+#define IF_FOR_WHILE                                                           \
+    .expected = "who is woken without a job looks again, and waits",           \
+    .cause = "the wait must stand in a `while`, not in an `if`: a wake-up is " \
+             "no job",                                                         \
+    .key = "if-for-while", .read = "Waiting without running"
+
 Test(queue, a_spurious_wake_up_is_no_job)
 {
     enum { WAITERS = 4 };
     JobQueue *queue = job_queue_new();
     static Popper poppers[WAITERS];
     pthread_t threads[WAITERS];
+    expecting(
+        "four threads waited in pop, and were woken without a job",
+        "the wait must stand in a `while`, not in an `if`: a wake-up is no "
+        "job",
+        "Waiting without running");
     for (int i = 0; i < WAITERS; i++) {
         poppers[i].queue = queue;
         threads[i] = start(pop_one, &poppers[i]);
     }
-    expecting("a thread that is woken without a job looks again, and waits: "
-              "the wait must stand in a while, not in an if.");
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 3; round++) {
         settle();
         wake_all_waiters();
     }
     settle();
     for (int i = 0; i < WAITERS; i++)
-        check("shared-queue", !poppers[i].done,
-              "Woken without a job, pop returned: the wait must stand in a "
-              "while, not in an if");
+        check(!poppers[i].done, .got = "pop returned, with nothing to return",
+              IF_FOR_WHILE);
     for (int i = 0; i < WAITERS; i++)
         push(queue, i + 1);
     intptr_t sum = 0;
     for (int i = 0; i < WAITERS; i++) {
-        check("shared-queue", wait_until(poppers[i].done),
-              "A thread still waits in pop, "
-              "though there is a job for each");
+        check(wait_until(poppers[i].done),
+              .expected = "then four jobs were pushed: one for each",
+              .got = "a thread still waits", .cause = LOOK_AND_WAIT,
+              .key = "no-wake-up", .read = "Waiting without running");
         pthread_join(threads[i], NULL);
         sum += (intptr_t)poppers[i].job.arg;
     }
-    check("shared-queue", sum == 1 + 2 + 3 + 4,
-          "Each of 4 jobs should be popped once");
+    check(sum == 1 + 2 + 3 + 4, .expected = "each of four jobs is popped once",
+          .got = "one was popped twice, another never",
+          .cause = "between the look at the first node and its removal another "
+                   "thread may come: both belong under the mutex",
+          .key = "race", .read = "One at a time");
 }
 
 Test(queue, each_of_eight_waiters_is_woken)
 {
     enum { WAITERS = 8, ROUNDS = 50 };
     JobQueue *queue = job_queue_new();
+    expecting_within(patience() + 4,
+                     "eight threads waited in pop, and eight jobs "
+                     "were pushed",
+                     LOOK_AND_WAIT, "Waiting without running");
     for (int round = 0; round < ROUNDS; round++) {
         static Popper poppers[WAITERS];
         pthread_t threads[WAITERS];
@@ -168,9 +236,12 @@ Test(queue, each_of_eight_waiters_is_woken)
         for (int i = 0; i < WAITERS; i++)
             push(queue, i);
         for (int i = 0; i < WAITERS; i++) {
-            check("shared-queue", wait_until(poppers[i].done),
-                  "Eight threads wait, eight jobs were pushed, and one thread "
-                  "still waits: a wake-up was lost");
+            check(wait_until(poppers[i].done),
+                  .expected = "each thread gets one", .got = "one still waits",
+                  .cause =
+                      "a wake-up was lost: signal at each push, or hand it "
+                      "on",
+                  .key = "no-wake-up", .read = "Waiting without running");
             pthread_join(threads[i], NULL);
         }
     }
@@ -202,14 +273,15 @@ static void *hop_back(void *arg)
 
 Test(queue, no_wake_up_is_lost)
 {
+    doing("a job went to and fro between two threads, 20,000 times");
     to = job_queue_new();
     fro = job_queue_new();
     start(hop, NULL);
     start(hop_back, NULL);
-    check("shared-queue", wait_until(hops == 20000),
-          "A job went to and fro between two threads %d times, then one was "
-          "not woken",
-          hops);
+    check(wait_until(hops == 20000), .expected = "each is woken each time",
+          .got = words("after %d times one was not woken", hops),
+          .cause = LOOK_AND_WAIT, .key = "no-wake-up",
+          .read = "Waiting without running");
 }
 
 static void *pop_one_slowly(void *arg)
@@ -222,6 +294,8 @@ static void *pop_one_slowly(void *arg)
 Test(queue, who_is_about_to_wait_is_woken)
 {
     for (int late = 0; late < 2; late++) {
+        doing("a thread found the queue empty, and was about to wait; in this "
+              "moment a job was pushed");
         Popper popper = {.queue = job_queue_new()};
         int before = waits();
         pthread_t thread = start(pop_one_slowly, &popper);
@@ -230,11 +304,10 @@ Test(queue, who_is_about_to_wait_is_woken)
         else /* it may have looked; it has not the mutex */
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
         push(popper.queue, 1);
-        check(
-            "shared-queue", wait_until(popper.done),
-            "A thread found the queue empty, and was about to wait; a job was "
-            "pushed, and the thread waits for ever: to look and to wait must "
-            "be one, under the mutex, and the signal must come after the job");
+        check(wait_until(popper.done), .expected = "it gets the job",
+              .got = "it waits for ever: the signal came before the wait",
+              .cause = LOOK_AND_WAIT, .key = "no-wake-up",
+              .read = "Waiting without running");
         pthread_join(thread, NULL);
     }
 }
@@ -278,6 +351,10 @@ static void *consume(void *arg)
     }
 }
 
+#define UNGUARDED                                                              \
+    "two threads change the queue at the same time: every look at "            \
+    "it and every change of it belongs under the mutex"
+
 static void check_exactly_once(int producers, int consumers)
 {
     static atomic_uchar seen[JOBS];
@@ -286,6 +363,9 @@ static void check_exactly_once(int producers, int consumers)
     Party makers[8], takers[8];
     pthread_t making[8], taking[8];
 
+    expecting(words("%d threads pushed %d jobs, %d popped them", producers,
+                    JOBS, consumers),
+              UNGUARDED, "One at a time");
     popped = 0;
     for (int i = 0; i < JOBS; i++)
         seen[i] = 0;
@@ -304,20 +384,21 @@ static void check_exactly_once(int producers, int consumers)
         pthread_join(making[i], NULL);
     for (int i = 0; i < consumers; i++) /* tell the consumers to end */
         job_queue_push(queue, (Job){NULL, NULL});
-    check("shared-queue", wait_until(popped >= JOBS),
-          "%d producers, %d consumers: of %d jobs %d came out", producers,
-          consumers, JOBS, popped);
+    check(wait_until(popped >= JOBS), .expected = "all come out",
+          .got = words("%d came out", popped), .cause = UNGUARDED,
+          .key = "race", .read = "One at a time");
     for (int i = 0; i < consumers; i++)
         pthread_join(taking[i], NULL);
     for (int i = 0; i < JOBS; i++)
-        check("shared-queue", seen[i] == 1,
-              "%d producers, %d consumers: job %d came out %d times, not once",
-              producers, consumers, i, seen[i]);
+        check(seen[i] == 1, .expected = "each comes out once",
+              .got = words("job %d came out %d times", i, seen[i]),
+              .cause = UNGUARDED, .key = "race", .read = "One at a time");
     for (int i = 0; i < consumers; i++)
-        check("shared-queue", takers[i].order_broken == 0,
-              "%d producers, %d consumers: a consumer got two jobs of one "
-              "producer in the wrong order",
-              producers, consumers);
+        check(takers[i].order_broken == 0,
+              .expected = "the jobs of one thread come out in their order",
+              .got = "one came after a later one",
+              .cause = "push must add at one end, pop take from the other",
+              .key = "order", .read = "A queue");
 }
 
 Test(queue, each_job_to_exactly_one_of_many)
@@ -330,21 +411,67 @@ Test(queue, each_job_to_exactly_one_of_many)
 
 Test(queue, two_queues_are_two)
 {
+    doing("jobs were pushed to two queues");
     JobQueue *one = job_queue_new(), *other = job_queue_new();
     push(one, 1);
     push(other, 2);
     push(one, 3);
-    check("shared-queue",
-          (intptr_t)pop(other).arg == 2 && (intptr_t)pop(one).arg == 1
+    check((intptr_t)pop(other).arg == 2 && (intptr_t)pop(one).arg == 1
               && (intptr_t)pop(one).arg == 3,
-          "Two queues should not mix their jobs");
+          .expected = "each queue gives back its own",
+          .got = "a job of the other came out",
+          .cause = "what belongs to a queue must stand in its struct, not in a "
+                   "global or static variable",
+          .read = "A queue");
 }
 
 #if STEP_CLOSES
 
+static void close_queue(JobQueue *queue)
+{
+    job_queue_close(queue);
+    check_unlocked("job_queue_close");
+}
+
+#define CLOSE_WAKES                                                            \
+    .expected = "closing wakes all of them",                                   \
+    .cause = "close must lock the mutex, set `closed`, and wake all: "         \
+             "pthread_cond_broadcast, not signal; and the loop in pop must "   \
+             "look at `closed`, too",                                          \
+    .key = "close-wakes", .read = "Telling them"
+
+Test(queue, closed_is_not_empty)
+{
+    expecting("1,000 jobs were pushed, the queue closed, then all were popped",
+              "pop waits though the queue is closed: the `while` must look at "
+              "`closed`, too",
+              "Telling them");
+    JobQueue *queue = job_queue_new();
+    for (int i = 0; i < 1000; i++)
+        push(queue, i);
+    close_queue(queue);
+    for (int i = 0; i < 1000; i++) {
+        Job job = {NULL, NULL};
+        bool popped = job_queue_pop(queue, &job);
+        check_unlocked("job_queue_pop");
+        check(popped && (intptr_t)job.arg == i,
+              .expected = "what was in the queue still comes out",
+              .got = words("job %d of 1,000 did not", i),
+              .cause = "pop says `closed` before the queue is empty",
+              .key = "drops", .read = "Telling them");
+    }
+    for (int i = 0; i < 3; i++)
+        check(pop(queue).function == NULL,
+              .expected = "closed and empty: pop returns false, each time",
+              .got = "it returned true", .read = "Telling them",
+              .key = "closed-is-false");
+    job_queue_destroy(queue);
+}
+
 Test(queue, close_wakes_all_who_wait)
 {
     enum { WAITERS = 8 };
+    doing("eight threads waited in pop, and the queue was closed");
     JobQueue *queue = job_queue_new();
     static Popper poppers[WAITERS];
     pthread_t threads[WAITERS];
@@ -353,68 +480,62 @@ Test(queue, close_wakes_all_who_wait)
         threads[i] = start(pop_one, &poppers[i]);
     }
     settle();
-    job_queue_close(queue);
+    close_queue(queue);
+    int done = 0;
     for (int i = 0; i < WAITERS; i++) {
-        check("graceful-shutdown", wait_until(poppers[i].done),
-              "Eight threads wait in pop; the queue was closed, and one still "
-              "waits: closing must wake all of them");
+        if (!wait_until(poppers[i].done))
+            break;
+        done++;
         pthread_join(threads[i], NULL);
-        check("graceful-shutdown", poppers[i].job.function == NULL,
-              "Pop from a closed, empty queue should return false");
     }
+    check(done == WAITERS, .got = words("%d of 8 still wait", WAITERS - done),
+          CLOSE_WAKES);
+    for (int i = 0; i < WAITERS; i++)
+        check(poppers[i].job.function == NULL,
+              .expected = "pop returns false: closed, and empty",
+              .got = "it returned a job that nobody had pushed",
+              .key = "closed-is-false", .read = "Telling them");
     job_queue_destroy(queue);
 }
 
 Test(queue, close_wakes_who_is_about_to_wait)
 {
+    doing("a thread had looked whether the queue is closed, and was about to "
+          "wait; in this moment it was closed");
     Popper popper = {.queue = job_queue_new()};
     pthread_t thread = start(pop_one_slowly, &popper);
-    check("graceful-shutdown", wait_until(waits() > 0),
-          "Empty, but not closed: pop should wait");
-    job_queue_close(popper.queue);
-    check("graceful-shutdown", wait_until(popper.done),
-          "A thread had looked whether the queue is closed, and was about to "
-          "wait; it was closed, and the thread waits for ever: close must lock "
-          "the mutex");
+    check(wait_until(waits() > 0),
+          .expected = "empty, but not closed: pop waits",
+          .got = "it did not wait", .read = "Waiting without running");
+    close_queue(popper.queue);
+    check(wait_until(popper.done), .expected = "it is woken",
+          .got = "it waits for ever: the broadcast came before the wait",
+          .cause =
+              "`closed` must be set under the mutex that pop holds while it "
+              "looks",
+          .key = "close-unlocked", .read = "Telling them");
     pthread_join(thread, NULL);
     job_queue_destroy(popper.queue);
 }
 
-Test(queue, closed_is_not_empty)
-{
-    JobQueue *queue = job_queue_new();
-    for (int i = 0; i < 1000; i++)
-        push(queue, i);
-    job_queue_close(queue);
-    for (int i = 0; i < 1000; i++) {
-        Job job = {NULL, NULL};
-        check("graceful-shutdown",
-              job_queue_pop(queue, &job) && (intptr_t)job.arg == i,
-              "What was queued before close should still come out; job %d of "
-              "1000 did not",
-              i);
-    }
-    Job job;
-    for (int i = 0; i < 3; i++)
-        check("graceful-shutdown", !job_queue_pop(queue, &job),
-              "Closed and empty: pop should return false, each time");
-    job_queue_destroy(queue);
-}
-
 Test(queue, open_and_empty_is_not_closed)
 {
+    doing("a thread popped from an empty queue that is not closed");
     JobQueue *queue = job_queue_new();
-    Job job;
     push(queue, 1);
-    check("graceful-shutdown", job_queue_pop(queue, &job), "There was a job");
+    check_number(pop(queue), 1);
     Popper popper = {.queue = queue};
     pthread_t thread = start(pop_one, &popper);
     settle();
-    check("graceful-shutdown", !popper.done,
-          "Empty, but not closed: pop should wait");
-    job_queue_close(queue);
-    check("graceful-shutdown", wait_until(popper.done),
-          "Closing should end the wait");
+    check(!popper.done, .expected = "it waits", .got = "pop returned",
+          .cause =
+              "empty is not closed: pop may say false only when it is both",
+          .read = "Telling them");
+    close_queue(queue);
+    check(wait_until(popper.done),
+          .got = "then it was closed, and the thread "
+                 "still waits",
+          CLOSE_WAKES);
     pthread_join(thread, NULL);
     job_queue_destroy(queue);
 }

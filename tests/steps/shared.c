@@ -2,73 +2,131 @@
 
 #include "answer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-void check_answer(const char *from, const Answer *answer, const char *request,
+/* Why a request may have got no answer at all. */
+static const char *cause_of_silence(const Answer *answer, const char *request)
+{
+    if (strncmp(request, "GET /sleep", 10) == 0 && answer->timed_out)
+        return "it sleeps longer than 5 s (sleep counts in seconds), or the "
+               "answer is never sent";
+    if (!answer->timed_out)
+        return answer->reset
+                   ? "the connection is closed while there is still something "
+                     "to read, "
+                     "or by two owners"
+                   : "the connection is closed before the answer is sent (by "
+                     "main, or on "
+                     "an error?), or the request is not read as a line";
+    return step("executes")
+               ? "no worker runs the job: it is not pushed, not taken, not "
+                 "called "
+                 "(job.function(job.arg)), nobody is woken, or all workers are "
+                 "held up"
+               : "the server waits for more of the request than its first "
+                 "line, never "
+                 "calls what answers, or is held up by the connection before";
+}
+
+void check_answer(const Answer *answer, const char *request,
                   const char *status_line, const char *page)
 {
+    char *did =
+        words("a client asked: %s", *request ? request : "(an empty line)");
+    char *expected = words("%s, and the page", status_line);
     size_t page_length;
-    char *expected =
+    char *body =
         strchr(page, '\n') ? strdup(page) : file_read(NULL, page, &page_length);
     if (strchr(page, '\n'))
         page_length = strlen(page);
 
-    /* It may be the pool that answers. */
-    check(step("executes") ? "execute" : from, answer->length > 0,
-          "`%s` got no answer: %s", request,
-          answer->timed_out ? "the server says nothing"
-          : answer->reset   ? "the connection was reset"
-                            : "the connection was closed");
+    check(answer->length > 0, .did = did, .expected = expected,
+          .got = answer->timed_out ? "nothing: the server says nothing"
+                 : answer->reset   ? "nothing: the connection was reset"
+                                   : "nothing: the connection was closed",
+          .cause = cause_of_silence(answer, request),
+          .key = answer->timed_out ? "no-answer" : "closed-without-answer",
+          .read =
+              step("executes") ? "The worker's loop" : "The smallest response");
     Head head = answer_head(answer->data, answer->length);
     char *end = strstr(answer->data, "\r\n");
-    check(from, head.size > 0 && end != NULL,
-          "`%s`: the answer has no head that ends in an empty line "
-          "(CR LF CR LF). It begins: %.80s",
-          request, answer->data);
-    check(from,
-          (size_t)(end - answer->data) == strlen(status_line)
+    check(head.size > 0 && end != NULL, .did = did,
+          .expected = "a head that ends in an empty line, CR LF CR LF",
+          .got = words("it begins: %.80s", answer->data),
+          .cause = "a \\r\\n\\r\\n is missing between the head and the page",
+          .key = "head", .read = "The smallest response");
+    bool other = strncmp(answer->data, "HTTP/1.1 ", 9) == 0 && end != NULL
+                 && strstr(status_line, "404") != NULL && head.status == 200;
+    check((size_t)(end - answer->data) == strlen(status_line)
               && strncmp(answer->data, status_line, strlen(status_line)) == 0,
-          "`%s`: expected `%s`, got `%.*s`", request, status_line,
-          (int)(end - answer->data), answer->data);
-    check(from, head.body != -1, "`%s`: the answer has no Content-Length",
-          request);
-    check(from, head.body != -2, "`%s`: the answer has two Content-Lengths",
-          request);
-    check(from, (size_t)head.body == page_length,
-          "`%s`: Content-Length is %ld, the page has %zu bytes", request,
-          head.body, page_length);
-    check(from,
-          answer->length - head.size == page_length
-              && memcmp(answer->data + head.size, expected, page_length) == 0,
-          "`%s`: the body is not the page: %zu bytes came, %zu expected",
-          request, answer->length - head.size, page_length);
-    check(from, !answer->timed_out,
-          "`%s`: the connection is not closed after the answer", request);
+          .did = did, .expected = status_line,
+          .got = words("%.*s", (int)(end - answer->data), answer->data),
+          .cause = other
+                       ? "the whole request line must be compared, to its end: "
+                         "not only how it begins"
+                       : "a status line is misspelt, or another branch answers",
+          .key = other ? "compares-too-little" : "status-line",
+          .read = "Only one page has this address");
+    check(head.body != -1, .did = did, .expected = "a head with Content-Length",
+          .got = "it has none", .key = "content-length", .read = "A real page");
+    check(head.body != -2, .did = did, .expected = "one Content-Length",
+          .got = "there are two", .key = "content-length",
+          .read = "A real page");
+    check(
+        (size_t)head.body == page_length, .did = did,
+        .expected = words("Content-Length: %zu, the page's bytes", page_length),
+        .got = words("Content-Length: %ld", head.body),
+        .cause = "it counts bytes of the page alone: no NUL, no head, and not "
+                 "characters",
+        .key = "content-length", .read = "A real page");
+    check(answer->length - head.size == page_length
+              && memcmp(answer->data + head.size, body, page_length) == 0,
+          .did = did, .expected = words("the page, %zu bytes", page_length),
+          .got = answer->length - head.size == page_length
+                     ? "other bytes"
+                     : words("%zu bytes", answer->length - head.size),
+          .cause =
+              "the buffer is too small, one read or write does not take all, "
+              "or another file is sent",
+          .key = "page", .read = "A real page");
+    check(!answer->timed_out, .did = did,
+          .expected = "the connection is closed after the answer",
+          .got = "it stays open", .cause = "close() (or fclose()) is missing",
+          .key = "not-closed", .read = "The smallest response");
+    free(did);
     free(expected);
+    free(body);
 }
 
-void check_hello(const Server *server, const char *from)
+void check_hello_within(const Server *server, double seconds)
 {
-    Answer answer = client_get(server, "GET / HTTP/1.1");
-    check_answer(from, &answer, "GET / HTTP/1.1", "HTTP/1.1 200 OK",
-                 "hello.html");
+    Answer answer = client_get_within(server, "GET / HTTP/1.1", seconds);
+    check_answer(&answer, "GET / HTTP/1.1", "HTTP/1.1 200 OK", "hello.html");
     free(answer.data);
 }
 
-void check_idle(const char *from, const Server *server)
+void check_hello(const Server *server)
+{
+    check_hello_within(server, 0);
+}
+
+void check_idle(const Server *server)
 {
     while (now() < server->started + 0.5) /* it may still be starting */
         moment();
     double cpu = server_cpu(server), start = now();
     long before = server_sleeps(server);
     int threads = server_threads(server), looks = 0, busy = 0;
+    doing("the server was left alone for two seconds");
     while (now() < start + 2) {
-        check(from, server_threads(server) == threads,
-              "The idle server had %d threads, and now has %d", threads,
-              server_threads(server));
+        check(server_threads(server) == threads,
+              .expected = words("its %d threads wait", threads),
+              .got = words("it has %d threads now", server_threads(server)),
+              .key = "idle-threads");
         looks++;
         busy += server_running(server);
         moment();
@@ -78,79 +136,100 @@ void check_idle(const char *from, const Server *server)
     if (busy > looks / 2)
         share = (double)busy / looks;
     long sleeps = server_sleeps(server) - before;
-    check(from, share < 0.1,
-          "The idle server uses %.0f %% of a CPU: who has nothing to do should "
-          "wait, in accept() or at a condition variable",
-          100 * share);
-    check(from, sleeps < 8 || getenv("EXTRA_THREAD") != NULL,
-          "In 2 s the idle server woke up %ld times to look whether there is "
-          "anything to do: it should wait until it is woken",
-          sleeps);
+    check(share < 0.1, .expected = "it does nothing",
+          .got = words("it uses %.0f %% of a CPU", 100 * share),
+          .cause = "a loop that looks again and again: who has nothing to do "
+                   "should wait, in accept() or at a condition variable",
+          .key = "busy", .read = "Waiting without running");
+    check(sleeps < 8 || getenv("EXTRA_THREAD") != NULL,
+          .expected = "it does nothing",
+          .got =
+              words("it woke up %ld times to look whether there is anything to "
+                    "do",
+                    sleeps),
+          .cause =
+              "a loop that sleeps and looks: it should wait until it is woken",
+          .key = "busy", .read = "Waiting without running");
 }
 
-void check_late_threads(const char *from)
+void check_late_threads(void)
 {
     Server server = server_start((Options){.late_threads = true});
     bool answers = step("answers");
     int clients[2];
     Answer received[2];
+    doing("the threads were made to begin 0.3 s after pthread_create; two "
+          "clients "
+          "came before that");
     for (int i = 0; i < 2; i++) { /* both before the first thread begins */
         clients[i] = client_connect(&server);
         client_ask(clients[i], "GET / HTTP/1.1");
     }
-    clients_receive(2, clients, received, answers ? patience() : 1);
+    clients_receive(2, clients, received, answers ? 1 + patience() : 1);
     bool ended = !step("ends_after_two") && !server_alive(&server);
     for (int i = 0; i < 2; i++) {
-        check(
-            from, !ended && (!answers || received[i].complete),
-            "Threads that begin late, 0.3 s after pthread_create, %s: is what "
-            "they are given still there, and still the same, when they look "
-            "at it? The server said:\n%s",
-            ended ? "made the server crash"
-                  : "did not serve both of two connections",
-            server_errors(&server));
+        check(!ended && (!answers || received[i].complete),
+              .expected = answers ? "both are served" : "the server goes on",
+              .got = ended ? "the server crashed" : "one of them is not",
+              .cause =
+                  "what a thread is given must still be there, and still be "
+                  "the same, when it looks at it: pass the value, or memory "
+                  "of its own; not the address of a variable that changes",
+              .detail = server_errors(&server), .key = "late-threads",
+              .read = "The address of a loop's variable");
         free(received[i].data);
     }
     if (step("ends_after_two")) {
-        server_wait_clean(&server);
+        server_wait_clean(&server, 0);
         return;
     }
-    server_wait_threads(&server, from, step("threads"));
+    server_wait_threads(&server, 0, step("threads"));
     server_stop(&server);
 }
 
 /* The halves of two requests come by turns: each needs a buffer of its own. */
-void check_no_mixing(const char *from)
+void check_no_mixing(void)
 {
     Server server = server_start((Options){0});
     const char *halves[] = {"GET / HTTP/1", ".1\r\n\r\n"};
     int slow = client_connect(&server);
+    doing(
+        "a client sent half of `GET / HTTP/1.1`; another asked for /foo; then "
+        "the first sent the rest");
     client_send(slow, halves[0], strlen(halves[0]));
     for (double start = now(); now() < start + 0.3;) /* let it be read */
         moment();
     Answer other = client_get(&server, "GET /foo HTTP/1.1");
     char byte;
-    check(from, recv(slow, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1,
-          "While one client had sent half of `GET / HTTP/1.1`, another asked "
-          "for `/foo`: it was answered only when the server had given up the "
-          "first. Does a thread hold a lock while it serves a client?");
+    check(
+        other.length > 0 && recv(slow, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1,
+        .expected = "the second is answered at once",
+        .got = "it waits until the server has given up the first",
+        .cause = "a thread holds a lock while it serves a client, or there is "
+                 "one thread only",
+        .key = "lock-held",
+        .read = step("executes") ? "The lock that is held too long" : "Step 3");
     client_send(slow, halves[1], strlen(halves[1]));
     Answer answer = client_receive(slow, patience());
-    check_answer(from, &other, "GET /foo HTTP/1.1", "HTTP/1.1 404 NOT FOUND",
-                 "404.html");
-    check(from, strncmp(answer.data, "HTTP/1.1 200 OK\r\n", 17) == 0,
-          "While one client had sent half of `GET / HTTP/1.1`, another asked "
-          "for `/foo`; then the rest of the first request came, and the "
-          "answer was `%.22s`: do the threads share a buffer with each other?",
-          answer.data);
+    check_answer(&other,
+                 "GET /foo HTTP/1.1 (while another client's request is "
+                 "half sent)",
+                 "HTTP/1.1 404 NOT FOUND", "404.html");
+    check(strncmp(answer.data, "HTTP/1.1 200 OK\r\n", 17) == 0,
+          .expected = "the first gets `HTTP/1.1 200 OK`",
+          .got = words("`%.22s`", answer.data),
+          .cause =
+              "the threads share a buffer: it must be a local variable, not "
+              "global or static",
+          .key = "shared-buffer", .read = "Step 3");
     if (step("ends_after_two"))
-        server_wait_clean(&server);
+        server_wait_clean(&server, 0);
     else
         server_stop(&server);
 }
 
-double check_two(const char *from, const Server *server, const char *first,
-                 const char *second)
+double check_two(const Server *server, const char *first, const char *second,
+                 double seconds)
 {
     const char *requests[] = {first, second};
     int clients[2];
@@ -160,78 +239,118 @@ double check_two(const char *from, const Server *server, const char *first,
         clients[i] = client_connect(server);
         client_ask(clients[i], requests[i]);
     }
-    clients_receive(2, clients, answers, patience());
+    clients_receive(2, clients, answers, seconds + patience());
     for (int i = 0; i < 2; i++) {
-        check_answer(from, &answers[i], requests[i], "HTTP/1.1 200 OK",
-                     "hello.html");
+        check_answer(&answers[i], requests[i], "HTTP/1.1 200 OK", "hello.html");
         free(answers[i].data);
     }
     return answers[1].at - answers[0].at;
 }
 
-double check_sleep_then_root(const char *from)
+double check_sleep_then_root(void)
 {
     Server server = server_start((Options){0});
     double later =
-        check_two(from, &server, "GET /sleep HTTP/1.1", "GET / HTTP/1.1");
+        check_two(&server, "GET /sleep HTTP/1.1", "GET / HTTP/1.1", SLEEP);
+    doing("a client asked for /sleep, then another for /");
     server_stop(&server);
     return later;
 }
 
-/* How long a silence must be to be believed, in seconds. */
-#define SILENCE 2.0
-
-void check_silence(const char *from)
+void check_silence(void)
 {
     Server server = server_start((Options){0});
     int descriptors = server_descriptors(&server);
     int clients[20];
     Answer answers[20];
+    doing("20 clients asked for /");
     for (int i = 0; i < 20; i++) {
         clients[i] = client_connect(&server);
         client_ask(clients[i], "GET / HTTP/1.1");
     }
-    clients_receive(20, clients, answers, SILENCE);
-    double deadline = now() + patience();
+    clients_receive(20, clients, answers, 1.5);
     int accepted = 0;
-    while ((accepted = server_descriptors(&server) - descriptors) < 20
-           && now() < deadline)
+    for (Wait wait = {0};
+         (accepted = server_descriptors(&server) - descriptors) < 20
+         && still_waiting(&wait, patience());)
         moment();
     for (int i = 0; i < 20; i++) {
-        check(from, answers[i].timed_out && answers[i].length == 0,
-              "In this step a connection is accepted and nothing more happens; "
-              "it was %s",
-              answers[i].length > 0 ? "answered" : "closed");
+        check(
+            answers[i].timed_out && answers[i].length == 0,
+            .expected = "in this step they are accepted, and nothing more "
+                        "happens",
+            .got =
+                answers[i].length > 0 ? "one was answered" : "one was closed",
+            .cause =
+                answers[i].length > 0
+                    ? "somebody already runs what is given to "
+                      "thread_pool_execute: that comes in step 7"
+                    : "nobody owns the connection yet, so nobody may close it",
+            .key = "no-silence");
         free(answers[i].data);
     }
     /* Those that wait in the kernel's queue are connected, too. */
-    check(from, accepted == 20,
-          "Of 20 connections main should accept each, and hand it to the pool, "
-          "which does nothing with it yet; the server holds %d",
-          accepted);
+    check(accepted == 20,
+          .expected = "main accepts each, and hands it to the pool, which does "
+                      "nothing with it yet",
+          .got = words("the server holds %d connections", accepted),
+          .cause = "main does not come back to accept()",
+          .key = "not-accepted");
+    check_one_process(&server);
     server_stop(&server);
 }
 
-void check_failing_worker(const char *from)
+void check_failing_worker(void)
 {
     for (int failing = 1; failing <= 4; failing++) {
+        doing(words("pthread_create was made to fail for worker %d of 4",
+                    failing));
         Server server =
             server_start((Options){.failing_thread = failing, .may_end = true});
-        check(from, server.port == 0,
-              "pthread_create failed for worker %d of 4, and the server "
-              "listens as if nothing had happened",
-              failing);
+        check(server.port == 0, .expected = "the server says so, and ends",
+              .got = "it listens as if nothing had happened",
+              .cause = "what pthread_create returns is not looked at: 0 is "
+                       "success, all else the error's number",
+              .key = "create-error", .read = "Threads that cannot be created");
         int status = server_wait(&server);
         char *errors = server_errors(&server);
-        check(from,
-              WIFEXITED(status) && WEXITSTATUS(status) != 0
+        check(WIFEXITED(status) && WEXITSTATUS(status) != 0
                   && strchr(errors, '\n') != NULL,
-              "When pthread_create fails, the server should say so on stderr "
-              "and exit with a status other than 0; it ended with %s %d and "
-              "said: %s",
-              WIFEXITED(status) ? "status" : "signal",
-              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-              errors);
+              .expected = "a line on stderr, and a status other than 0",
+              .got = WIFEXITED(status)
+                         ? words("status %d, and %s", WEXITSTATUS(status),
+                                 *errors ? "these words" : "no word")
+                         : words("signal %d", WTERMSIG(status)),
+              .detail = errors, .key = "create-error",
+              .read = "Threads that cannot be created");
+        check(strstr(errors, "uccess") == NULL,
+              .expected =
+                  "the reason on stderr: Resource temporarily unavailable",
+              .got = "the reason that is said is `Success`",
+              .cause =
+                  "pthread_create returns its error, and does not set errno: "
+                  "strerror(error), not perror",
+              .detail = errors, .key = "create-errno",
+              .read = "Threads that cannot be created");
         free(errors);
     }
+}
+
+void check_one_process(const Server *server)
+{
+    int children = 0;
+    FILE *list = popen("cat /proc/[0-9]*/stat 2>/dev/null", "r");
+    char line[1024];
+    while (list != NULL && fgets(line, sizeof line, list) != NULL) {
+        char *end = strrchr(line, ')');
+        int parent = 0;
+        if (end != NULL && sscanf(end + 1, " %*c %d", &parent) == 1)
+            children += parent == server->pid;
+    }
+    if (list != NULL)
+        pclose(list);
+    check(children == 0, .expected = "one process serves all",
+          .got = words("the server has started %d more", children),
+          .cause = "it calls fork(): this course is about threads",
+          .key = "processes", .read = "Ways out");
 }

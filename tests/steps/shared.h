@@ -8,41 +8,49 @@
 #include "report.h"
 #include "server.h"
 
+/* How long `/sleep` sleeps, and how long a silent client is waited for: seconds
+ * that a test must grant beside its patience. */
+#define SLEEP 5
+#define SILENCE 5
+
 /* Checks that an answer is the status line and the page, to the byte. */
-void check_answer(const char *from, const Answer *answer, const char *request,
+void check_answer(const Answer *answer, const char *request,
                   const char *status_line, const char *page);
 
-/* Asks for `/` and checks the answer. */
-void check_hello(const Server *server, const char *from);
+/* Asks for `/` and checks the answer, which may need so many seconds. */
+void check_hello(const Server *server);
+void check_hello_within(const Server *server, double seconds);
 
 /* Checks that threads find what they were given, though they begin late. */
-void check_late_threads(const char *from);
+void check_late_threads(void);
 
 /* Checks that a program with nothing to do does nothing, for two seconds. */
-void check_idle(const char *from, const Server *server);
+void check_idle(const Server *server);
 
 /* Checks that two requests served at the same time are kept apart. */
-void check_no_mixing(const char *from);
+void check_no_mixing(void);
 
 /*
- * Asks for two pages on a connection each, and checks that both answers are
- * hello.html. Returns by how many seconds the second was answered later than
- * the first.
+ * Asks for two pages on a connection each, which may take so many seconds, and
+ * checks that both answers are hello.html. Returns by how many seconds the
+ * second was answered later than the first.
  */
-double check_two(const char *from, const Server *server, const char *first,
-                 const char *second);
+double check_two(const Server *server, const char *first, const char *second,
+                 double seconds);
 
 /*
- * Asks for `/sleep`, then for `/` on a connection of its own, and checks
- * both answers. Returns by how many seconds `/` was
- * answered later than `/sleep`.
+ * Asks for `/sleep`, then for `/` on a connection of its own, and checks both
+ * answers. Returns by how many seconds `/` was answered later than `/sleep`.
  */
-double check_sleep_then_root(const char *from);
+double check_sleep_then_root(void);
 
 /* Checks that connections are accepted and nothing is answered. */
-void check_silence(const char *from);
+void check_silence(void);
 
 /* Has each pthread_create fail in turn: the program must say so and end. */
-void check_failing_worker(const char *from);
+void check_failing_worker(void);
+
+/* Checks that the program has started no further process. */
+void check_one_process(const Server *server);
 
 #endif

@@ -4,39 +4,43 @@
 
 #include <stdlib.h>
 
-TestSuite(sleep, .timeout = TIMEOUT);
+TestSuite(sleep, SUITE);
 
 Test(sleep, sleep_is_hello_after_five_seconds)
 {
     Server server = server_start((Options){0});
     double start = now();
-    Answer answer = client_get(&server, "GET /sleep HTTP/1.1");
-    check_answer("sleep", &answer, "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
+    Answer answer = client_get_within(&server, "GET /sleep HTTP/1.1", SLEEP);
+    check_answer(&answer, "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
                  "hello.html");
-    check("sleep", answer.at - start > 4.9,
-          "`/sleep` should take 5 seconds; it took %.1f", answer.at - start);
-    check("sleep", answer.begun - start > 4.9,
-          "The answer to `/sleep` came after %.1f s, before the sleep: sleep "
-          "first, then answer",
-          answer.begun - start);
+    doing("a client asked for /sleep");
+    check(answer.at - start > 4.9, .expected = "the answer after 5 seconds",
+          .got = words("after %.1f", answer.at - start),
+          .cause = "sleep counts in seconds: sleep(5); and it must be called",
+          .key = "sleep");
+    check(answer.begun - start > 4.9, .expected = "sleep first, then answer",
+          .got = words("the answer began after %.1f s", answer.begun - start),
+          .key = "sleep");
     free(answer.data);
     server_stop(&server);
 }
 
 Test(sleep, root_waits_for_sleep)
 {
-    double later = check_sleep_then_root("sleep");
-    check(
-        "sleep", later >= 0,
-        "`/` was answered %.1f s before the `/sleep` that came first: this "
-        "step has a single thread, which serves one connection after the other",
-        -later);
+    double later = check_sleep_then_root();
+    check(later >= 0,
+          .expected = "/ is answered after it: there is a single thread, which "
+                      "serves one connection after the other",
+          .got = words("/ was answered %.1f s before it", -later),
+          .cause = "somebody else than main serves connections",
+          .key = "order");
 }
 
 Test(sleep, the_server_has_one_thread_while_it_sleeps)
 {
     Server server = server_start((Options){0});
     int client = client_connect(&server);
+    doing("a client asked for /sleep; the server was watched while it slept");
     client_ask(client, "GET /sleep HTTP/1.1");
     int most = 0, looks = 0, busy = 0;
     double start = now();
@@ -47,11 +51,13 @@ Test(sleep, the_server_has_one_thread_while_it_sleeps)
         busy += server_running(&server);
         moment();
     }
-    check("sleep", most == 1, "The server has %d threads; it should have one",
-          most);
-    check("sleep", busy < looks / 2,
-          "While it sleeps, the server burns a CPU: sleep(5) lets others run");
-    free(client_receive(client, patience()).data);
+    check(most == 1, .expected = "one thread", .got = words("%d threads", most),
+          .key = "threads");
+    check(busy < looks / 2, .expected = "it sleeps, and others may run",
+          .got = "it burns a CPU",
+          .cause = "a loop that looks at the clock: sleep(5) waits",
+          .key = "busy");
+    check_one_process(&server);
     server_stop(&server);
 }
 
@@ -60,15 +66,21 @@ Test(sleep, only_sleep_sleeps)
 {
     Server server = server_start((Options){0});
     const char *requests[] = {"GET /sleep/ HTTP/1.1", "GET /sleep HTTP/1.0",
-                              "GET /asleep HTTP/1.1", "POST /sleep HTTP/1.1"};
+                              "GET /asleep HTTP/1.1", "POST /sleep HTTP/1.1",
+                              "GET /foo HTTP/1.1"};
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         double start = now();
-        Answer answer = client_get(&server, requests[i]);
-        check_answer("sleep", &answer, requests[i], "HTTP/1.1 404 NOT FOUND",
+        Answer answer = client_get_within(&server, requests[i], SLEEP);
+        check_answer(&answer, requests[i], "HTTP/1.1 404 NOT FOUND",
                      "404.html");
-        check("sleep", answer.at - start < 4.5,
-              "`%s` took %.1f s: only `/sleep` should sleep", requests[i],
-              answer.at - start);
+        check(answer.at - start < 4.5,
+              .did = words("a client asked: %s", requests[i]),
+              .expected = "an answer at once: only /sleep sleeps",
+              .got = words("it came after %.1f s", answer.at - start),
+              .cause =
+                  "the whole request line must be compared, and only its own "
+                  "branch may sleep",
+              .key = "sleeps-too-much");
         free(answer.data);
     }
     server_stop(&server);

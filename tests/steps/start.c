@@ -13,41 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-TestSuite(start, .timeout = TIMEOUT);
-
-/* Checks that the program ends with status 1 and one line on stderr. */
-static void check_refuses(const char *port, const char *why)
-{
-    Server server = server_start((Options){.port = port, .may_end = true});
-    if (server.port != 0) {
-        server_stop(&server);
-        complain("single-threaded", __FILE__, __LINE__,
-                 "`./server %s` should end: %s. It listens on port %d", port,
-                 why, server.port);
-    }
-    int status = server_wait(&server);
-    char *errors = server_errors(&server);
-    check("single-threaded", WIFEXITED(status) && WEXITSTATUS(status) == 1,
-          "`./server %s` should exit with status 1: %s. It ended with %s %d",
-          port, why, WIFEXITED(status) ? "status" : "signal",
-          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-    check("single-threaded", occurrences(errors, "\n") == 1,
-          "`./server %s` should say why on stderr, in one line. It said:\n%s",
-          port, errors);
-    free(errors);
-}
+TestSuite(start, SUITE);
 
 Test(start, says_where_it_listens)
 {
     Server server = server_start((Options){0});
-    char *output = server_output(&server);
-    check("single-threaded",
-          strncmp(output, "Listening on ", 13) == 0
-              && occurrences(output, "\n") == 1,
-          "Expected one line, `Listening on http://127.0.0.1:PORT`; got:\n%s",
-          output);
-    free(output);
+    doing("the server was started, and a client connected");
     close(client_connect(&server));
+    if (!step("ends_after_two"))
+        check_soon_alive(&server);
     server_stop(&server);
 }
 
@@ -56,23 +30,57 @@ Test(start, is_ready_when_it_says_so)
 {
     Server server = server_start((Options){.slow_start = true});
     int client = client_try_connect(&server), threads = server_threads(&server);
-    check("single-threaded", client != -1,
-          "The server says `Listening on ...`, and a connection is refused: it "
-          "should print the line after listen(), not before");
-    check(
-        "shared-queue", step("threads") == 1 || threads == step("threads"),
-        "When the server says `Listening on ...` it should be ready: the pool "
-        "started, and 1 + 4 threads there; there are %d",
-        threads);
+    doing("the server was started, and had said `Listening on ...`");
+    check(client != -1, .expected = "a client can connect",
+          .got = "the connection is refused",
+          .cause = "the line is printed before listen(): print it after",
+          .key = "too-early", .read = "Another port");
+    check(step("threads") == 1 || threads == step("threads"),
+          .expected =
+              words("the pool is started: 1 + %d threads", step("threads") - 1),
+          .got = words("there are %d threads", threads),
+          .cause =
+              "thread_pool_new is called after the line is printed, creates "
+              "another number of threads, or they end at once",
+          .key = "threads", .read = "A thread that waits for work");
     close(client);
     server_stop(&server);
+}
+
+/* Checks that the program ends with status 1 and one line on stderr. */
+static void check_refuses(const char *port, const char *why, const char *cause)
+{
+    char *did = words("`./server %s`: %s", port, why);
+    doing(did);
+    Server server = server_start((Options){.port = port, .may_end = true});
+    int listens = server.port;
+    if (listens != 0)
+        server_stop(&server);
+    check(listens == 0, .expected = "it ends, and says why",
+          .got = words("it listens on port %d", listens), .cause = cause,
+          .key = cause, .read = "Another port");
+    int status = server_wait(&server);
+    char *errors = server_errors(&server);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 1,
+          .expected = "it ends with status 1",
+          .got = words(
+              "it ended with %s %d", WIFEXITED(status) ? "status" : "signal",
+              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)),
+          .detail = errors, .key = "exit-status", .read = "Another port");
+    check(occurrences(errors, "\n") == 1, .expected = "one line on stderr",
+          .got = *errors ? "several" : "none", .detail = errors,
+          .key = "one-line", .read = "Another port");
+    free(errors);
 }
 
 Test(start, refuses_what_is_no_port)
 {
     const char *ports[] = {"abc", "80x", "-1", "65536", "99999999999999999999"};
     for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
-        check_refuses(ports[i], "this is no port from 0 to 65535");
+        check_refuses(
+            ports[i], "that is no port from 0 to 65535",
+            "strtol: the end of the number must be the end of the text, "
+            "and the number in range");
 }
 
 Test(start, refuses_a_taken_port)
@@ -80,46 +88,75 @@ Test(start, refuses_a_taken_port)
     Server server = server_start((Options){0});
     char port[16];
     snprintf(port, sizeof port, "%d", server.port);
-    check_refuses(port, "the port is taken");
+    check_refuses(port, "that port is taken",
+                  "what bind() and listen() return is not looked at");
     server_stop(&server);
+}
+
+/* A port that listens on this machine only if it is asked for. */
+static bool answers_on(int port)
+{
+    int client = client_try_connect(&(Server){.port = port});
+    if (client != -1)
+        close(client);
+    return client != -1;
+}
+
+#define SWAPPED                                                                \
+    "the two bytes of the port are swapped: htons(port) when it is stored, "   \
+    "ntohs when it is printed"
+
+/* Starts the program on a port and checks that it is that one. */
+static Server start_on(const char *port, int number)
+{
+    doing(*port ? words("`./server %s`", port) : "`./server`, without a port");
+    int swapped = htons((in_port_t)number);
+    bool was_taken = answers_on(swapped);
+    Server server = server_start((Options){.port = port, .may_end = true});
+    bool there = server.port == swapped || (!was_taken && answers_on(swapped));
+    check(server.port == 0 || server.port == number || there,
+          .expected = words("it listens on port %d", number),
+          .got = words("it listens on port %d", server.port), .key = "port",
+          .read = "Another port");
+    check(!there, .expected = words("it listens on port %d", number),
+          .got = words("it listens on port %d", swapped), .cause = SWAPPED,
+          .key = "swapped", .read = "Listening");
+    return server;
 }
 
 Test(start, takes_the_port_it_is_given)
 {
     /* A port that was free a moment ago. */
     Server first = server_start((Options){0});
-    char port[16];
-    snprintf(port, sizeof port, "%d", first.port);
+    int number = first.port;
     server_stop(&first);
-
-    Server server = server_start((Options){.port = port});
-    check("single-threaded", server.port == first.port,
-          "`./server %s` listens on port %d instead", port, server.port);
+    Server server = start_on(words("%d", number), number);
+    check(server.port != 0, .expected = words("it listens on port %d", number),
+          .got = "it does not", .detail = server_errors(&server), .key = "port",
+          .read = "Another port");
     server_stop(&server);
 }
 
 Test(start, takes_7878_by_default)
 {
     /* One test at a time; others on this machine may have the port, too. */
-    int lock = open("/tmp/hello-7878.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    cr_assert(lock != -1 && flock(lock, LOCK_EX) == 0);
-
-    Server server = server_start((Options){.port = "", .may_end = true});
-    if (server.port == 0) {
-        char *errors = server_errors(&server);
-        int status = server_wait(&server);
-        check("single-threaded",
-              WIFEXITED(status) && WEXITSTATUS(status) == 1
-                  && strstr(errors, "in use") != NULL,
-              "`./server` should listen on port 7878, or say that it is "
-              "taken. It said:\n%s",
-              errors);
+    const char *file = getenv("LOCK");
+    if (file != NULL) {
+        int lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        cr_assert(lock != -1 && flock(lock, LOCK_EX) == 0);
+    }
+    Server server = start_on("", 7878);
+    if (server.port != 0) {
+        server_stop(&server);
         return;
     }
-    check("single-threaded", server.port == 7878,
-          "`./server` should listen on port 7878; it listens on %d",
-          server.port);
-    server_stop(&server);
+    char *errors = server_errors(&server);
+    int status = server_wait(&server);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 1
+              && strstr(errors, "in use") != NULL,
+          .expected = "it listens on port 7878, or says that it is in use",
+          .got = *errors ? "it says something else" : "it says nothing",
+          .detail = errors, .key = "port", .read = "Another port");
 }
 
 Test(start, listens_on_this_machine_only)
@@ -131,10 +168,13 @@ Test(start, listens_on_this_machine_only)
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1), /* 127.0.0.2 */
     };
     int client = socket(AF_INET, SOCK_STREAM, 0);
-    check("single-threaded",
-          connect(client, (struct sockaddr *)&address, sizeof address) == -1,
-          "The server should listen on 127.0.0.1 only; it listens on every "
-          "address of the machine");
+    check(connect(client, (struct sockaddr *)&address, sizeof address) == -1,
+          .did = "a client connected to 127.0.0.2",
+          .expected = "it is refused: the server listens on 127.0.0.1 only",
+          .got =
+              "it is accepted: everybody in the network can reach the server",
+          .cause = "the address is INADDR_ANY (0), or is not set",
+          .key = "every-address", .read = "Listening");
     close(client);
     server_stop(&server);
 }
@@ -153,10 +193,11 @@ Test(start, can_be_restarted_at_once)
 
     Server second = server_start((Options){.port = port, .may_end = true});
     char *errors = server_errors(&second);
-    check("single-threaded", second.port == first.port,
-          "Restarted after a request, the server should take its port again "
-          "(SO_REUSEADDR). It said:\n%s",
-          errors);
+    check(second.port == first.port,
+          .did = "the server was ended after a request, and started again",
+          .expected = "it takes its port again", .got = "it does not",
+          .cause = "SO_REUSEADDR must be set before bind()", .detail = errors,
+          .key = "restart", .read = "Another port");
     free(errors);
     server_stop(&second);
 }

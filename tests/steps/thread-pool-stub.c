@@ -2,22 +2,20 @@
 
 #include "shared.h"
 
-#include <poll.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-TestSuite(thread_pool_stub, .timeout = TIMEOUT);
-
-Test(thread_pool_stub, accepts_and_never_answers)
-{
-    check_silence("thread-pool-stub");
-}
+TestSuite(thread_pool_stub, SUITE);
 
 Test(thread_pool_stub, root_is_not_answered_by_the_main_thread)
 {
     Server server = server_start((Options){0});
-    check("thread-pool-stub", server_threads(&server) == 1,
-          "The server has %d threads; this step creates none yet",
-          server_threads(&server));
+    doing("the server was started");
+    check(server_threads(&server) == 1,
+          .expected = "one thread: this step creates none yet",
+          .got = words("there are %d", server_threads(&server)),
+          .key = "threads");
     server_stop(&server);
+}
+
+Test(thread_pool_stub, accepts_and_never_answers)
+{
+    check_silence();
 }

@@ -2,18 +2,14 @@
 
 #include "shared.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-
-TestSuite(worker, .timeout = TIMEOUT);
+TestSuite(worker, SUITE);
 
 Test(worker, accepts_and_never_answers)
 {
-    check_silence("worker");
+    check_silence();
 }
 
 Test(worker, a_worker_that_cannot_be_created_is_reported)
 {
-    check_failing_worker("worker");
+    check_failing_worker();
 }

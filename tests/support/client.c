@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 int client_try_connect(const Server *server)
@@ -23,6 +24,10 @@ int client_try_connect(const Server *server)
     };
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert(client != -1, "socket: %s", strerror(errno));
+    /* Linux waits for minutes where a backlog is full. */
+    double seconds = patience();
+    struct timeval limit = {(time_t)seconds, 0};
+    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (connect(client, (struct sockaddr *)&address, sizeof address) == 0)
         return client;
     close(client);
@@ -43,8 +48,20 @@ int client_connect(const Server *server)
     int error = errno;
     if (client == -1)
         check_soon_alive(server);
-    check("single-threaded", client != -1,
-          "The server does not accept a connection: %s", strerror(error));
+    check(client != -1, .expected = "the server accepts a connection",
+          .got = error == EINPROGRESS || error == EAGAIN
+                     ? "nothing happens: the connection is not even queued"
+                     : words("it is refused: %s", strerror(error)),
+          .cause = error == ECONNREFUSED
+                       ? "nobody listens on the port that the line names: is "
+                         "it printed "
+                         "before listen(), are its bytes swapped (htons, "
+                         "ntohs), or is the "
+                         "listener closed?"
+                       : "main does not come back to accept(), and the backlog "
+                         "of listen() "
+                         "is small",
+          .key = "no-connection", .read = "Listening");
     return client;
 }
 
@@ -73,14 +90,14 @@ void clients_receive(size_t count, const int clients[], Answer answers[],
                      double seconds)
 {
     struct pollfd *polls = calloc(count, sizeof *polls);
-    double deadline = now() + seconds;
+    Wait wait = {0};
     size_t open = count;
 
     for (size_t i = 0; i < count; i++) {
         polls[i] = (struct pollfd){.fd = clients[i], .events = POLLIN};
         answers[i] = (Answer){.data = calloc(1, 1)};
     }
-    while (open > 0 && now() < deadline) {
+    while (open > 0 && still_waiting(&wait, seconds)) {
         poll(polls, count, 50);
         for (size_t i = 0; i < count; i++) {
             char block[65536];
@@ -126,14 +143,20 @@ Answer client_receive(int client, double seconds)
     return answer;
 }
 
-Answer client_get(const Server *server, const char *request_line)
+Answer client_get_within(const Server *server, const char *request_line,
+                         double seconds)
 {
     int client = client_connect(server);
     client_ask(client, request_line);
-    Answer answer = client_receive(client, patience());
+    Answer answer = client_receive(client, seconds + patience());
     if (answer.length == 0)
         check_soon_alive(server);
     return answer;
+}
+
+Answer client_get(const Server *server, const char *request_line)
+{
+    return client_get_within(server, request_line, 0);
 }
 
 void client_reset(int client)

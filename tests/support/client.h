@@ -34,8 +34,11 @@ Answer client_receive(int client, double seconds);
 void clients_receive(size_t count, const int clients[], Answer answers[],
                      double seconds);
 
-/* Asks for one thing on a connection of its own. */
+/* Asks for one thing on a connection of its own; the second knows that the
+ * answer needs so many seconds. */
 Answer client_get(const Server *server, const char *request_line);
+Answer client_get_within(const Server *server, const char *request_line,
+                         double seconds);
 
 /* Closes at once with a reset instead of an orderly end. */
 void client_reset(int client);

@@ -16,6 +16,56 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Why a program may have ended by a signal. */
+static const char *cause_of(int signal_number)
+{
+    return signal_number == SIGPIPE ? "it wrote to a client that had left, "
+                                      "which raises SIGPIPE: ignore it, "
+                                      "signal(SIGPIPE, SIG_IGN)"
+           : signal_number == SIGSEGV || signal_number == SIGBUS
+               ? "it used NULL, or an address that is not (or no longer) valid"
+           : signal_number == SIGABRT ? "an assert() failed, memory was freed "
+                                        "twice, or a descriptor closed twice"
+                                      : NULL;
+}
+
+/* `it ended, with status 1`, or by which signal. */
+static char *how_it_ended(const Server *server, const char *what)
+{
+    if (WIFSIGNALED(server->status))
+        return words("%s, by signal %d (%s)", what, WTERMSIG(server->status),
+                     strsignal(WTERMSIG(server->status)));
+    return words("%s, with status %d", what, WEXITSTATUS(server->status));
+}
+
+/* Says that a server has ended which should not have. */
+static void complain_of_end(const Server *server)
+{
+    char *errors = server_errors(server);
+    bool twice = strstr(errors, "Is it closed twice") != NULL;
+    int by = WIFSIGNALED(server->status) ? WTERMSIG(server->status) : 0;
+    complain(&(Finding){
+        .expected =
+            step("ends_after_two")
+                ? "the server goes on until it has accepted two connections"
+                : "the server goes on: nothing a client does may end it",
+        .got =
+            twice
+                ? "a descriptor was closed that is not open any more; by then "
+                  "it may be somebody else's"
+                : how_it_ended(server, "it ended"),
+        .cause =
+            twice ? "a connection has one owner, and only the owner closes it "
+                    "(fclose closes it, too): here two do"
+            : by  ? cause_of(by)
+                  : "an error of one connection calls exit(), or ends main",
+        .detail = errors,
+        .key = twice ? "closed-twice" : words("ended-%d", by),
+        .read = by == SIGPIPE                  ? "The visitor who leaves"
+                : twice && step("threads") > 1 ? "The life of a connection"
+                                               : NULL});
+}
+
 /* A file without a name. */
 static int scratch_file(void)
 {
@@ -29,11 +79,36 @@ static int parse_port(const char *line)
 {
     char *end;
     long port = strtol(strrchr(line, ':') + 1, &end, 10);
-    check("single-threaded", *end == '\0' && port > 0 && port <= 65535,
-          "Expected `Listening on http://127.0.0.1:PORT`, and nothing more on "
-          "the line; got `%s`",
-          line);
+    check(*end == '\0' && port > 0 && port <= 65535,
+          .did = "the server was started",
+          .expected =
+              "the line `Listening on http://127.0.0.1:PORT`, and nothing "
+              "more on it",
+          .got = words("`%s`", line), .key = "listening",
+          .read = "Another port");
     return (int)port;
+}
+
+/* Says why a server that should listen does not. */
+static void complain_of_start(const Server *server)
+{
+    char *output = server_output(server), *errors = server_errors(server);
+    bool said = strstr(output, "Listening on ") != NULL;
+    complain(&(Finding){
+        .did = "the server was started, on a free port",
+        .expected = "the line `Listening on http://127.0.0.1:PORT` on stdout",
+        .got = said            ? words("another line: %.200s", output)
+               : server->ended ? how_it_ended(server, "it ended")
+                               : "nothing: it runs, and says nothing",
+        .cause = said            ? NULL
+                 : server->ended ? "what it said last tells more"
+                                 : "the line comes too late or never (does a "
+                                   "call before it wait?), or "
+                                   "it stays in stdout's buffer: "
+                                   "setvbuf(stdout, NULL, _IOLBF, 0)",
+        .detail = words("%s%s", output, errors),
+        .key = "listening",
+        .read = "Another port"});
 }
 
 Server server_start(Options options)
@@ -75,8 +150,8 @@ Server server_start(Options options)
     cr_assert(server.pid > 0, "fork: %s", strerror(errno));
 
     server.started = now();
-    double deadline = server.started + patience();
-    while (server.port == 0 && server_alive(&server) && now() < deadline) {
+    for (Wait wait = {0}; server.port == 0 && server_alive(&server)
+                          && still_waiting(&wait, patience());) {
         char *output = file_contents(server.out);
         char *line = strstr(output, "Listening on http://127.0.0.1:");
         if (line != NULL && (line == output || line[-1] == '\n')
@@ -86,11 +161,7 @@ Server server_start(Options options)
         moment();
     }
     if (server.port == 0 && !options.may_end)
-        complain("single-threaded", __FILE__, __LINE__,
-                 "The server %s without the line `Listening on "
-                 "http://127.0.0.1:PORT` on stdout. It said:\n%s%s",
-                 server.ended ? "ended" : "went on for a while",
-                 server_output(&server), server_errors(&server));
+        complain_of_start(&server);
     return server;
 }
 
@@ -108,52 +179,58 @@ void check_alive(const Server *server)
     if (waitid(P_PID, (id_t)server->pid, &end, WEXITED | WNOHANG | WNOWAIT) != 0
         || end.si_pid == 0)
         return;
-    complain(step_name(), __FILE__, __LINE__,
-             "The server has ended (%s %d); %s. It said:\n%s",
-             end.si_code == CLD_EXITED ? "status" : "signal", end.si_status,
-             step("ends_after_two")
-                 ? "it should, but only after two connections"
-                 : "nothing a client does may end it",
-             server_errors(server));
+    Server copy = *server;
+    waitpid(copy.pid, &copy.status, 0);
+    complain_of_end(&copy);
 }
 
 /* Fails the test if the server ran under a sanitizer that has found a fault. */
 static void check_sanitizers(const Server *server)
 {
     char *errors = server_errors(server);
-    check(step_name(),
-          strstr(errors, "Sanitizer") == NULL
+    check(strstr(errors, "Sanitizer") == NULL
               && strstr(errors, "runtime error:") == NULL,
-          "%s", errors);
+          .expected = "the sanitizer finds nothing", .got = "it found a fault",
+          .detail = errors, .key = "sanitizer");
     free(errors);
 }
 
-int server_wait(Server *server)
+int server_wait_within(Server *server, double seconds)
 {
-    double deadline = now() + patience();
-    while (server_alive(server)) {
-        if (now() > deadline) {
-            kill(server->pid, SIGKILL);
-            complain(step_name(), __FILE__, __LINE__,
-                     "The server is still running after %.0f s; it should "
-                     "have ended by itself. Its output:\n%s",
-                     patience(), server_output(server));
-        }
-        moment();
+    for (Wait wait = {0}; server_alive(server); moment()) {
+        if (still_waiting(&wait, seconds + patience()))
+            continue;
+        kill(server->pid, SIGKILL);
+        complain(&(Finding){
+            .expected = "the server ends by itself",
+            .got = words("it still runs after %.0f s", seconds + patience()),
+            .cause =
+                step("ends_after_two")
+                    ? "it waits for more than two connections, or for a worker "
+                      "that "
+                      "never ends"
+                    : "the error is not looked at, or does not end the program",
+            .detail = server_output(server),
+            .key = "still-runs"});
     }
     check_sanitizers(server);
     return server->status;
 }
 
-void server_wait_clean(Server *server)
+int server_wait(Server *server)
 {
-    int status = server_wait(server);
+    return server_wait_within(server, 0);
+}
+
+void server_wait_clean(Server *server, double seconds)
+{
+    int status = server_wait_within(server, seconds);
     char *errors = server_errors(server);
-    check("graceful-shutdown", WIFEXITED(status) && WEXITSTATUS(status) == 0,
-          "After two connections the server should exit with status 0; it "
-          "ended with %s %d. On stderr:\n%s",
-          WIFEXITED(status) ? "status" : "signal",
-          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), errors);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+          .expected = "after two connections the server ends, with status 0",
+          .got = how_it_ended(server, "it ended"),
+          .cause = WIFSIGNALED(status) ? cause_of(WTERMSIG(status)) : NULL,
+          .detail = errors, .key = "unclean-end");
     free(errors);
 }
 
@@ -166,13 +243,8 @@ void server_stop(Server *server)
         server->ended = true;
     }
     check_sanitizers(server);
-    check("single-threaded", alive,
-          "The server ended (%s %d) though nothing a client does may "
-          "end it. It said:\n%s",
-          WIFSIGNALED(server->status) ? "signal" : "status",
-          WIFSIGNALED(server->status) ? WTERMSIG(server->status)
-                                      : WEXITSTATUS(server->status),
-          server_errors(server));
+    if (!alive)
+        complain_of_end(server);
 }
 
 char *server_output(const Server *server)
@@ -197,19 +269,18 @@ int occurrences(const char *text, const char *part)
 
 void server_wait_output(Server *server, const char *text, int count)
 {
-    double deadline = now() + patience();
-    for (;;) {
+    for (Wait wait = {0};; moment()) {
         char *output = server_output(server);
-        int found = occurrences(output, text);
-        if (found >= count) {
+        if (occurrences(output, text) >= count) {
             free(output);
             return;
         }
-        check(step_name(), now() < deadline,
-              "The server should have printed `%s` %d times; it printed:\n%s",
-              text, count, output);
+        check(still_waiting(&wait, patience()),
+              .expected = words("the server prints `%.*s`",
+                                (int)strcspn(text, "\n"), text),
+              .got = "it does not; this is what it printed", .detail = output,
+              .key = text);
         free(output);
-        moment();
     }
 }
 
@@ -331,27 +402,36 @@ long server_sleeps(const Server *server)
     return sleeps;
 }
 
-void server_wait_threads(const Server *server, const char *from, int threads)
+void server_wait_threads(const Server *server, double seconds, int threads)
 {
-    double deadline = now() + patience();
     int count;
-    while ((count = server_threads(server)) != threads) {
-        check(from, now() < deadline,
-              "The server has %d threads; it should come to %d", count,
-              threads);
-        moment();
-    }
+    for (Wait wait = {0}; (count = server_threads(server)) != threads; moment())
+        check(still_waiting(&wait, seconds + patience()),
+              .expected = words("the server has %d thread%s: %s", threads,
+                                threads == 1 ? "" : "s",
+                                threads == 1 ? "main's"
+                                             : "main's, and one for each "
+                                               "worker or each request"),
+              .got = words("it has %d", count),
+              .cause = count > threads
+                           ? "a thread does not end, or more are created "
+                             "than there should be"
+                           : "a thread has ended, or was never created",
+              .key = count > threads ? "too-many-threads" : "too-few-threads");
 }
 
-void server_wait_descriptors(const Server *server, int descriptors)
+void server_wait_descriptors(const Server *server, double seconds,
+                             int descriptors)
 {
-    double deadline = now() + patience();
     int count;
-    while ((count = server_descriptors(server)) > descriptors) {
-        check("single-threaded", now() < deadline,
-              "The server holds %d descriptors open, %d more than when it "
-              "started: a connection or a file is never closed",
-              count, count - descriptors);
-        moment();
-    }
+    for (Wait wait = {0}; (count = server_descriptors(server)) > descriptors;
+         moment())
+        check(
+            still_waiting(&wait, seconds + patience()),
+            .expected = "in the end every connection and every file is closed",
+            .got = words("%d descriptors are open, %d more than at the start",
+                         count, count - descriptors),
+            .cause = "a close() or fclose() is missing: on an error, or on the "
+                     "way out of a function",
+            .key = "descriptors", .read = "No descriptor left");
 }

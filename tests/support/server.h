@@ -36,11 +36,13 @@ typedef struct {
 /* Starts the program and waits until it listens. */
 Server server_start(Options options);
 
-/* Waits until the program ends by itself and returns its exit status. */
+/* Waits until the program ends by itself and returns its exit status; the
+ * second knows that it needs so many seconds for that. */
 int server_wait(Server *server);
+int server_wait_within(Server *server, double seconds);
 
 /* The same, for a program that ends after two connections: with status 0. */
-void server_wait_clean(Server *server);
+void server_wait_clean(Server *server, double seconds);
 
 /*
  * Ends a program that must still be running, and fails the test if it is not,
@@ -74,9 +76,11 @@ double server_cpu(const Server *server);
 long server_memory(const Server *server); /* its address space */
 long server_peak(const Server *server);   /* the most memory it has used */
 
-/* Wait until the number is the given one, or at most that. */
-void server_wait_threads(const Server *server, const char *from, int threads);
-void server_wait_descriptors(const Server *server, int descriptors);
+/* Wait until the number is the given one, or at most that; it may need so many
+ * seconds for that. */
+void server_wait_threads(const Server *server, double seconds, int threads);
+void server_wait_descriptors(const Server *server, double seconds,
+                             int descriptors);
 
 /* Whether the program runs, on a CPU or waiting for one, and does not sleep. */
 bool server_running(const Server *server);

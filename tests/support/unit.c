@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* pthread_getattr_np */
 /* The unit tests' helpers; linked with --wrap for the functions below. */
 
 #include "unit.h"
@@ -23,9 +24,14 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __real_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_join(pthread_t thread, void **result);
 
 static _Thread_local bool dawdling;
-static atomic_int waiting;
+static _Thread_local int held, number;
+static atomic_int waiting, joined, on_the_stack, next_number;
 
 void dawdle(void)
 {
@@ -37,18 +43,92 @@ int waits(void)
     return waiting;
 }
 
+int threads_joined(void)
+{
+    return joined;
+}
+
+int arguments_on_the_stack(void)
+{
+    return on_the_stack;
+}
+
+int locks_held(void)
+{
+    return held;
+}
+
+void number_threads(int new_number)
+{
+    next_number = new_number;
+}
+
+int my_number(void)
+{
+    return number;
+}
+
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     if (dawdling)
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    return __real_pthread_mutex_lock(mutex);
+    int error = __real_pthread_mutex_lock(mutex);
+    held += error == 0;
+    return error;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    held--;
+    return __real_pthread_mutex_unlock(mutex);
+}
+
+int __wrap_pthread_join(pthread_t thread, void **result)
+{
+    joined++;
+    return __real_pthread_join(thread, result);
+}
+
+typedef struct {
+    void *(*start)(void *);
+    void *arg;
+    int number;
+} Beginning;
+
+static void *begin_numbered(void *arg)
+{
+    Beginning beginning = *(Beginning *)arg;
+    free(arg);
+    number = beginning.number;
+    return beginning.start(beginning.arg);
+}
+
+/* Whether an address lies on the calling thread's stack, in use. */
+static bool on_my_stack(const void *address)
+{
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return false;
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+    return (const char *)address >= (const char *)low
+           && (const char *)address < (const char *)low + size;
 }
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *arg)
 {
+    Beginning *beginning = malloc(sizeof *beginning);
     created++;
-    return __real_pthread_create(thread, attributes, start, arg);
+    on_the_stack += on_my_stack(arg);
+    *beginning = (Beginning){start, arg, next_number};
+    int error =
+        __real_pthread_create(thread, attributes, begin_numbered, beginning);
+    if (error != 0)
+        free(beginning);
+    return error;
 }
 
 /* Remembers the condition variable, so that it can be woken by hand. */
@@ -77,37 +157,80 @@ int threads_created(void)
     return created;
 }
 
-static char last_words[512];
+static char when_it_hangs[2048], when_it_crashes[2048];
+
+static _Atomic double limit; /* seconds, for what is expected now */
+static atomic_int expected;
 
 /* Called in a signal: says what was expected, and dies of the signal. */
-static void die(int number)
+static void die(int signal_number)
 {
-    const char *what =
-        number == SIGALRM
-            ? "\nYour code hangs: a call does not return, or a thread never "
-              "ends."
-            : "\nYour code crashed: to see where, run it under a sanitizer "
-              "(-fsanitize=address -g) or a debugger.";
-    if (write(STDERR_FILENO, what, strlen(what)) == -1
-        || write(STDERR_FILENO, last_words, strlen(last_words)) == -1)
-        _exit(1);
-    signal(number, SIG_DFL);
-    raise(number);
+    complain_in_a_signal(when_it_crashes);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
 }
 
-void expecting(const char *what)
+/* Runs in a thread of its own: ends a test that hangs. (An alarm would wake who
+ * sleeps, and count wrong on a busy machine.) */
+static void *watch(void *arg)
 {
-    const int numbers[] = {SIGSEGV, SIGBUS, SIGABRT, SIGALRM};
-    snprintf(last_words, sizeof last_words, "%s%s\n",
-             *what ? "\nExpected: " : "", what);
-    for (int i = 0; i < 4; i++)
+    (void)arg;
+    for (;;) {
+        int current = expected;
+        for (Wait wait = {0}; current == expected;) {
+            if (!still_waiting(&wait, limit)) {
+                signal(SIGABRT, SIG_DFL);
+                complain_in_a_signal(when_it_hangs);
+                abort();
+            }
+            nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        }
+    }
+    return NULL;
+}
+
+void expecting_within(double seconds, const char *what, const char *cause,
+                      const char *heading)
+{
+    const int numbers[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE};
+    Finding finding = {.did = what, .cause = cause, .read = heading};
+
+    doing(what);
+    finding.got = "a call does not return, or a thread never ends: it hangs";
+    if (cause == NULL)
+        finding.key = "hangs";
+    prepare(&finding, when_it_hangs, sizeof when_it_hangs);
+    finding.got =
+        "it crashed: an address that is not (or no longer) valid, or a "
+        "failed assert()";
+    finding.key = "crashes";
+    finding.cause = "memory that was not allocated, is too small, or was freed "
+                    "before it was used the last time";
+    prepare(&finding, when_it_crashes, sizeof when_it_crashes);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         signal(numbers[i], die);
-    alarm((unsigned)patience() + 15);
+    limit = seconds;
+    static bool watched;
+    expected++;
+    if (!watched)
+        start(watch, NULL);
+    watched = true;
+}
+
+void wait_a_little(void)
+{
+    expected++;
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+void expecting(const char *what, const char *cause, const char *heading)
+{
+    expecting_within(patience() + 2, what, cause, heading);
 }
 
 void begin(void)
 {
-    expecting("");
+    expecting_within(patience() + 6, NULL, NULL, NULL);
 }
 
 void settle(void)

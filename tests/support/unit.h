@@ -22,13 +22,22 @@
 #define dawdle unit_dawdle
 #define waits unit_waits
 #define wake_all_waiters unit_wake_all_waiters
+#define threads_joined unit_threads_joined
+#define arguments_on_the_stack unit_arguments_on_the_stack
+#define locks_held unit_locks_held
+#define wait_a_little unit_wait_a_little
+#define number_threads unit_number_threads
+#define my_number unit_my_number
+
+/* Sleeps for a millisecond; the test waits, and does not hang. */
+void wait_a_little(void);
 
 /* Waits until the condition holds. Is false if it does not for too long. */
 #define wait_until(condition)                                                  \
     ({                                                                         \
-        double deadline = now() + patience();                                  \
-        while (!(condition) && now() < deadline)                               \
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);           \
+        Wait waited = {0};                                                     \
+        while (!(condition) && still_waiting(&waited, patience()))             \
+            wait_a_little();                                                   \
         (condition);                                                           \
     })
 
@@ -39,10 +48,13 @@ void settle(void);
 pthread_t start(void *(*function)(void *), void *arg);
 
 /*
- * Says what is expected of the code under test from here on, in case that it
- * crashes, or hangs; it has patience() + 15 seconds.
+ * Says what the code under test does from here on, and what is found if it
+ * crashes, or hangs: a call of it may take patience() and 2 seconds, or as many
+ * as are given.
  */
-void expecting(const char *what);
+void expecting(const char *what, const char *cause, const char *heading);
+void expecting_within(double seconds, const char *what, const char *cause,
+                      const char *heading);
 
 /* Expects nothing in particular. */
 void begin(void);
@@ -52,6 +64,19 @@ void quiet(void);
 
 /* How many threads the folder under test has created so far. */
 int threads_created(void);
+
+/* How many it has joined, and how many of those it created were given the
+ * address of a variable on the stack of the function that created them. */
+int threads_joined(void);
+int arguments_on_the_stack(void);
+
+/* How many mutexes the calling thread holds. */
+int locks_held(void);
+
+/* Gives the threads that are created from now on a number; theirs is told by
+ * my_number(), and is 0 in the tests' own. */
+void number_threads(int number);
+int my_number(void);
 
 /*
  * Makes the calling thread slow where others must not slip in: it takes 50 ms

@@ -1,0 +1,110 @@
+"""
+Compiles and links in a folder of the user's own, outside of the checkout. What
+was built from the same bytes with the same command is not built again; what
+nobody has asked for in three days is removed.
+"""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
+
+DAYS_KEPT = 3
+
+
+def _usable(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK)
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=None)
+def folder() -> Path:
+    """Where builds are kept: the user's cache, else a folder in TMPDIR."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for path in (Path(cache) / "hello-tests",
+                 Path(tempfile.gettempdir()) / f"hello-tests-{os.getuid()}"):
+        if path.is_absolute() and _usable(path):
+            _tidy(path)
+            return path
+    return Path(tempfile.mkdtemp(prefix="hello-tests-"))
+
+
+def _tidy(path: Path) -> None:
+    """Once a day, removes what was not used for a while."""
+    stamp = path / "tidied"
+    now = time.time()
+    if stamp.exists() and stamp.stat().st_mtime > now - 86400:
+        return
+    stamp.touch()
+    for file in path.iterdir():
+        try:
+            if file.stat().st_mtime < now - DAYS_KEPT * 86400:
+                file.unlink()
+        except OSError:
+            pass  # another run was faster
+
+
+@lru_cache(maxsize=None)
+def _compiler_version(compiler: str) -> bytes:
+    return subprocess.run([*compiler.split(), "--version"], check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+@lru_cache(maxsize=None)
+def _bytes(path: str, changed: int) -> bytes:
+    del changed  # only that a file that changes is read again
+    return Path(path).read_bytes()
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes."""
+    return _bytes(str(path), path.stat().st_mtime_ns)
+
+
+class Built:
+    """What a command made: its file, whether it is there, what was said."""
+
+    def __init__(self, path: Path, good: bool, said: str):
+        self.path, self.good, self.said = path, good, said
+
+
+def build(command, inputs, suffix: str) -> Built:
+    """Runs a compiler, with -o FILE; inputs are all files that matter."""
+    key = hashlib.sha256(_compiler_version(command[0]))
+    key.update("\0".join(map(str, command)).encode())
+    for path in inputs:
+        key.update(hashlib.sha256(read(Path(path))).digest())
+    target = folder() / (key.hexdigest()[:32] + suffix)
+    log = target.with_name(target.name + ".log")
+    try:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if target.exists():
+            os.utime(target)
+            os.utime(log)
+            return Built(target, True, said)
+    except OSError:
+        pass
+    handle, name = tempfile.mkstemp(dir=folder(), suffix=suffix)
+    os.close(handle)
+    done = subprocess.run(
+        [*command[0].split(), *map(str, command[1:]), "-o", name],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=False,
+        env={**os.environ, "LC_ALL": "C.UTF-8"})
+    said = done.stdout.decode("utf-8", "replace")
+    if done.returncode != 0:
+        os.unlink(name)
+        return Built(target, False, said)
+    # The log first: a target without its log is built again.
+    with tempfile.NamedTemporaryFile("w", dir=folder(), delete=False,
+                                     encoding="utf-8") as file:
+        file.write(said)
+    os.replace(file.name, log)
+    os.replace(name, target)
+    return Built(target, True, said)

@@ -1,0 +1,290 @@
+"""
+Runs a step's tests on a folder.
+
+    tests/run [STEP] [FOLDER]
+
+Without a folder it is ours, steps/NN-...; without a step it is the one that the
+folder is at. From the environment, and so from make's command line:
+
+    SRC       the folder
+    ONLY      a test, suite/test, or a suite: run only these
+    ALL=1     run everything, whatever fails, and end with `N passed, N failed`
+    PATIENCE  seconds that anything may take, beyond the time that it needs
+    CC, CFLAGS, CRITERION   the compiler, more flags, a private Criterion
+    SANITIZE  a value for -fsanitize=: only the tests over the network
+    JOBS      tests at a time
+    RESULT    a file for what came of it, as JSON: for programs
+"""
+
+import json
+import os
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from . import build, cases, course, find, report, tree
+
+GRACE = 1.0  # seconds for what else fails with the first of a stage
+MESSAGES = 3
+
+
+class Settings:
+    """What the command line and the environment ask for."""
+
+    def __init__(self, arguments):
+        self.step, self.folder = None, None
+        for word in arguments:
+            step = None if self.step else course.step_named(word)
+            if step:
+                self.step = step
+            elif word.isdigit():
+                raise SystemExit(f"There is no step {word}: there are "
+                                 f"{', '.join(course.STEPS)}.")
+            else:
+                self.folder = word
+        source = self.folder or os.environ.get("SRC", "")
+        self.ours = not source
+        if source:
+            here = os.environ.get("PWD") or os.getcwd()
+            self.folder = Path(os.path.normpath(
+                os.path.join(here, os.path.expanduser(source))))
+        elif self.step:
+            self.folder = self.step.folder
+        else:
+            raise SystemExit("Which step, or which folder? See make help.")
+        self.only = os.environ.get("ONLY", "")
+        self.all = bool(os.environ.get("ALL"))
+        self.sanitize = os.environ.get("SANITIZE", "")
+        self.patience = os.environ.get("PATIENCE") or "3"
+        self.jobs = int(os.environ.get("JOBS") or 24)
+
+    @property
+    def source(self) -> str:
+        """SRC as it is to be typed again; empty for our own steps."""
+        return "" if self.ours else course.shown(self.folder)
+
+
+class Counter:
+    """`test-07  23 of 58`, on a terminal, while it runs."""
+
+    def __init__(self, name: str, total: int):
+        self.name, self.total, self.done = name, total, 0
+        self.shown = sys.stdout.isatty()
+
+    def step(self):
+        self.done += 1
+        if self.shown:
+            print(f"\r{self.name}  {self.done} of {self.total}", end="", flush=True)
+
+    def clear(self):
+        if self.shown:
+            print("\r\x1b[K", end="", flush=True)
+
+
+class Run:
+    """One step's tests on one folder."""
+
+    def __init__(self, settings: Settings, step):
+        self.settings, self.step = settings, step
+        self.name = f"test-{step.number}"
+        self.results, self.skipped, self.remarks = [], [], []
+        self.total = 0
+        self.begun = self.built = time.monotonic()
+
+    def go(self) -> int:
+        """Builds, runs, tells. Returns the exit status."""
+        obstacle = build.look_at(self.settings.folder, self.step)
+        if obstacle:
+            print(obstacle)
+            return 2
+        extra = [f"-fsanitize={self.settings.sanitize}",
+                 "-fno-omit-frame-pointer"] if self.settings.sanitize else []
+        program = build.compile_folder(self.settings.folder, extra)
+        self.remarks = program.remarks
+        if program.failures:
+            return self.tell(program.failures, "compile")
+        if program.warnings and not self.settings.all:
+            return self.tell(program.warnings, "compile")
+        suite = cases.Suite(self.step, program, self.settings.sanitize)
+        if suite.failures:
+            return self.tell(suite.failures, "compile")
+        chosen = [case for case in suite.cases if self.wanted(case.name)]
+        if not chosen:
+            print(f"Step {int(self.step.number)} has no test {self.settings.only}. "
+                  "It has:")
+            print("\n".join(f"  {case.name}" for case in suite.cases))
+            return 2
+        self.total = len(chosen)
+        self.built = time.monotonic()
+        with Scratch() as scratch:
+            self.run(cases.Runner(suite, scratch, self.settings.patience), chosen)
+        records = [record for result in self.results for record in result.records]
+        if self.settings.all:
+            records = program.warnings + records
+        return self.tell(records) if records else self.passed()
+
+    def wanted(self, name: str) -> bool:
+        only = self.settings.only
+        return not only or name == only or name.split("/")[0] == only \
+            or name.split("/")[1] == only
+
+    # --- running -------------------------------------------------------------
+
+    def run(self, runner, chosen):
+        """Runs cases side by side until all, or those of a stage, have told."""
+        waiting, done = list(chosen), queue.Queue()
+
+        def work():
+            while not runner.stopped:
+                try:
+                    case = waiting.pop(0)
+                except IndexError:
+                    return
+                done.put(runner.run(case))
+
+        threads = [threading.Thread(target=work, daemon=True)
+                   for _ in range(min(self.settings.jobs, len(chosen)))]
+        counter = Counter(self.name, len(chosen))
+        for thread in threads:
+            thread.start()
+        try:
+            self.collect(chosen, done, counter)
+        finally:
+            runner.stop()
+            counter.clear()
+            for thread in threads:
+                thread.join(2)
+
+    def collect(self, chosen, done, counter):
+        """Gathers results; ends early when the first stage that fails is told."""
+        pending = {case.name: case.where for case in chosen}
+        failed = None  # when the first failure of the first stage was known
+        while pending:
+            try:
+                result = done.get(timeout=0.05)
+            except queue.Empty:
+                result = None
+            if result:
+                del pending[result.case.name]
+                self.results.append(result)
+                counter.step()
+            if self.settings.all or not any(r.records for r in self.results):
+                continue
+            stage = min(r.case.where[0] for r in self.results if r.records)
+            if any(where[0] < stage for where in pending.values()):
+                failed = None
+                continue
+            failed = failed or time.monotonic()
+            if time.monotonic() > failed + GRACE or not any(
+                    where[0] == stage for where in pending.values()):
+                self.results = [r for r in self.results
+                                if r.case.where[0] <= stage]
+                return
+
+    # --- telling -------------------------------------------------------------
+
+    def again(self, test: str):
+        """The commands to see a failing test alone, and under a debugger."""
+        source = self.settings.source
+        if "/" not in test:
+            return [("again", course.command(self.name, SRC=source))]
+        return [("again", course.command(self.name, SRC=source, ONLY=test)),
+                ("debug", course.command("debug", SRC=source, TEST=test,
+                                         STEP=self.step.number))]
+
+    def tell(self, records, stage="") -> int:
+        """Prints at most three messages, and what was not looked at."""
+        groups = report.distinct(records)
+        self.note([vars(group[0]) for group in groups])
+        shown = groups if self.settings.all else groups[:MESSAGES]
+        for number, group in enumerate(shown, 1):
+            others = len({record.test for record in group}) - 1
+            print(report.block(number, group[0], self.again(group[0].test), others))
+            print()
+        if len(groups) > len(shown):
+            rest = len(groups) - len(shown)
+            print(f"{rest} more message{'s' * (rest > 1)} left out: mend this "
+                  "first.")
+        if stage:
+            print(f"{self.name}: it was not run.")
+        else:
+            self.summary(len({r.test for r in records}))
+        return 1
+
+    def summary(self, failed: int):
+        """The last line: machines read it, too."""
+        seconds = time.monotonic() - self.begun
+        passed = sum(not result.records for result in self.results)
+        left = self.total - len(self.results)
+        note = f", {left} not run (ALL=1 runs all)" if left else ""
+        print(f"{self.name}: {passed} passed, {failed} failed{note}, "
+              f"in {seconds:.0f} s")
+
+    def note(self, messages):
+        """Writes what came of it for a program, if one asks."""
+        if os.environ.get("RESULT"):
+            now = time.monotonic()
+            Path(os.environ["RESULT"]).write_text(json.dumps({
+                "step": self.step.number, "messages": messages,
+                "passed": sum(not result.records for result in self.results),
+                "checks": self.total, "build": self.built - self.begun,
+                "seconds": now - self.built,
+                "times": {r.case.name: r.seconds for r in self.results},
+            }, indent=1), encoding="utf-8")
+
+    def passed(self) -> int:
+        self.note([])
+        for remark in self.remarks[:5]:
+            print(f"{self.name}: a warning of the compiler: {remark}")
+        for result in self.results:
+            if result.skipped:
+                print(f"SKIPPED: {result.case.name}: {result.skipped}")
+        self.summary(0)
+        numbers = sorted(course.STEPS)
+        later = numbers[numbers.index(self.step.number) + 1:]
+        if later and not self.settings.ours and not self.settings.only:
+            print(f"Next: {course.place(course.title(course.STEPS[later[0]]))}, then "
+                  + course.command("test-" + later[0], SRC=self.settings.source))
+        return 0
+
+
+class Scratch:
+    """A folder for a run; at its end the folder and all processes are gone."""
+
+    def __enter__(self) -> Path:
+        self.path = Path(tempfile.mkdtemp(prefix="hello-"))
+        return self.path
+
+    def __exit__(self, *_):
+        tree.kill_below(os.getpid())
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def main(arguments) -> int:
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
+    signal.signal(signal.SIGTERM, _interrupted)
+    tree.adopt_orphans()
+    settings = Settings(arguments)
+    steps = [settings.step]
+    if not settings.step:
+        steps = find.steps_of(settings.folder)
+        print(find.told(settings.folder, steps))
+    status = 0
+    try:
+        for step in steps:
+            status = max(status, Run(settings, step).go())
+    except KeyboardInterrupt:
+        tree.kill_below(os.getpid())
+        return 130
+    return status
