@@ -61,7 +61,7 @@ typedef struct {
 typedef struct {
     Word magic, pid;
     Word base; /* where the program is in memory */
-    Word created, joined, waits, signals, accepted, on_the_stack;
+    Word created, ended, joined, waits, signals, accepted, on_the_stack;
     Word numbered, listening, ending, stay;
     Word missed; /* threads or objects for which there was no room */
     Word used_threads;

@@ -31,8 +31,8 @@ LINK = [f"-Wl,--wrap={name}" for name in (HERE / "wraps").read_text().split()]
 
 # table.h
 MAGIC = 0x3168637461774843
-HEADER = ("magic pid base created joined waits signals accepted on_the_stack "
-          "numbered listening ending stay missed used_threads said_length").split()
+HEADER = ("magic pid base created ended joined waits signals accepted "
+          "on_the_stack numbered listening ending stay missed used_threads said_length").split()
 THREAD = ("state flags number id id_at function arg created joined waits object "
           "with line since held spare").split()
 OBJECT = ("address kind state owner depth locked unlocked frame back gone waiters "
@@ -44,7 +44,7 @@ DETACHED, JOINED, OF_THE_TEST, MAIN = 1, 2, 4, 8
 
 # Where the tests' own code is: its lines mean nothing to a reader.
 OURS = tuple(str(HERE.parent / name) + os.sep
-             for name in ("steps", "support", "watch", "explore"))
+             for name in ("steps", "support", "explore"))
 
 ALIKE = 8  # threads that do the same are shown
 

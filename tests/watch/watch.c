@@ -142,15 +142,18 @@ static Thread *new_thread(uint64_t flags)
     return NULL;
 }
 
-/* A thread with this id lives now: those that had it before are forgotten. */
+/* A new thread has this id: those that had it before are forgotten. Both the
+ * thread and who creates it say so, whoever is first. */
 static void takes_id(Thread *thread, pthread_t id)
 {
     enter();
-    for (Thread *old = table->threads; old < last_thread(); old++)
-        if (old != thread && old->state != FREE && old->id == (uint64_t)id)
-            old->id = 0;
-    thread->id = (uint64_t)id;
-    thread->state = LIVES;
+    if (thread->state == BEGINS) {
+        for (Thread *old = table->threads; old < last_thread(); old++)
+            if (old != thread && old->id == (uint64_t)id)
+                old->id = 0;
+        thread->id = (uint64_t)id;
+        thread->state = LIVES;
+    }
     leave();
 }
 
@@ -296,6 +299,7 @@ static void thread_ends(void *arg)
     check_stay(thread);
     thread->state = ENDED;
     self = NULL;
+    table->ended += thread->created != 0;
     static _Atomic(int) lost;
     if (!(thread->flags & (DETACHED | JOINED | OF_THE_TEST)) && ++lost == 16)
         watch_hint("key: not-detached\n"
@@ -333,8 +337,8 @@ int watch_start(pthread_t *id, void *(*function)(void *), void *arg)
     int error = __real_pthread_create(id, NULL, begin, thread);
     if (error != 0)
         thread->state = FREE;
-    else if (thread->state == BEGINS)
-        thread->id = (uint64_t)*id;
+    else
+        takes_id(thread, *id);
     thread->flags &= ~(uint64_t)IN_CREATE;
     return error;
 }
@@ -372,8 +376,8 @@ WRAP(int, pthread_create, pthread_t *id, const pthread_attr_t *attributes,
     if (error != 0) {
         table->created--;
         thread->state = FREE;
-    } else if (thread->state == BEGINS) {
-        thread->id = (uint64_t)*id; /* the thread itself does the same */
+    } else {
+        takes_id(thread, *id);
     }
     thread->flags &= ~(uint64_t)IN_CREATE;
     return error;
@@ -707,22 +711,29 @@ WRAP(int, pthread_mutex_timedlock, pthread_mutex_t *address,
     return error;
 }
 
+static void not_locked(const Object *mutex, const void *line)
+{
+    char before[80] = "";
+    if (mutex->unlocked != 0)
+        snprintf(before, sizeof before,
+                 " any more: it was unlocked in {line:%lx}",
+                 AT(mutex->unlocked));
+    watch_finding("key: unlocked-unlocked\n"
+                  "did: a mutex was unlocked in {line:%lx}\n"
+                  "got: {name:%lx} was not locked%s\n"
+                  "cause: on one way to this line there is no lock, or an "
+                  "unlock before it\n"
+                  "read: One at a time\n"
+                  "source: {line:%lx}",
+                  AT(line), AT(line), before, AT(line));
+}
+
 WRAP(int, pthread_mutex_unlock, pthread_mutex_t *address)
 {
     Object *mutex = use(address, MUTEX, HERE);
     Name name, other;
     if (mutex != NULL && mutex->owner == 0)
-        watch_finding(
-            "key: unlocked-unlocked\n"
-            "did: a mutex was unlocked in {line:%lx}\n"
-            "got: {name:%lx} was not locked%s\n"
-            "cause: on one way to this line there is no lock, or an unlock "
-            "before it\n"
-            "read: One at a time\n"
-            "source: {line:%lx}",
-            AT(HERE), AT(HERE),
-            mutex->unlocked == 0 ? "" : " any more, or not yet again",
-            AT(HERE));
+        not_locked(mutex, HERE);
     if (mutex != NULL && owner_of(mutex) != NULL && !is_mine(mutex))
         watch_finding(
             "key: unlocked-by-another\n"
@@ -1143,6 +1154,11 @@ int watch_created(void)
 int watch_joined(void)
 {
     return (int)table->joined;
+}
+
+int watch_ended(void)
+{
+    return (int)table->ended;
 }
 
 int watch_waits(void)

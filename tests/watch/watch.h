@@ -50,8 +50,10 @@
  */
 int watch_start(pthread_t *id, void *(*function)(void *), void *arg);
 
-/* How many threads the program has created so far; how many were joined. */
+/* How many threads the program has created so far; how many of them have ended,
+ * how many were joined. */
 int watch_created(void);
+int watch_ended(void);
 int watch_joined(void);
 
 /* How many times it has been about to wait for a condition variable. */
