@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+OURS = "search", "model", "memory", "net"
 FLAGS = "-std=c17 -D_POSIX_C_SOURCE=200809L -pthread -O0 -g -w -fno-pie"
 FLAGS += " -DUSE_poll"  # final's
 SANITIZED = "-fsanitize=thread -fno-omit-frame-pointer -Dmain=main_of_the_server"
@@ -22,14 +23,14 @@ SANITIZED = "-fsanitize=thread -fno-omit-frame-pointer -Dmain=main_of_the_server
 HARMLESS = re.compile(
     r"__tsan_|str|mem|is[a-z]+$|to(upper|lower)$|__ctype|__errno_location$|ato"
     r"|v?sn?printf$|v?sscanf$|__isoc\d+_|qsort$|bsearch$|l?labs$|abs$|time$"
-    r"|clock|gettimeofday$|difftime$|getenv$|sysconf$|s?rand|htons$|ntohs$"
+    r"|clock|timespec_get$|gettimeofday$|difftime$|getenv$|sysconf$|s?rand|htons$|ntohs$"
     r"|htonl$|ntohl$|inet_|std(in|out|err)$|environ$|sig(fill|empty|add|del)"
     r"|pthread_(attr|mutexattr|condattr)_|_GLOBAL_OFFSET|__stack_chk_fail$"
     r"|get[pu]id$|__tls_get_addr$")
 QUIET = re.compile(
     r"v?f?printf$|v?dprintf$|putchar$|f?puts$|[f]?putc$|perror$|fflush$|fwrite$"
-    r"|setv?buf$|prctl$|pthread_setname_np$|pthread_sigmask$|sigprocmask$"
-    r"|sigaction$|signal$|pthread_setcancel|psignal$|err$|errx$|warnx?$"
+    r"|setv?buf$|bind$|listen$|getsockname$|[sg]etsockopt$|shutdown$|prctl$|pthread_setname_np$|pthread_sigmask$|sigprocmask$"
+    r"|sigaction$|(__sysv_)?signal$|pthread_setcancel|psignal$|err$|errx$|warnx?$"
     r"|pthread_set(sched|affinity)|syslog$")
 
 
@@ -62,13 +63,18 @@ def symbols(path):
 
 def interface(cc, folder, can):
     """Returns -D options: how many parameters each declared function has."""
+    queue = can["has_job_queue"] or (Path(folder) / "job_queue.h").exists()
+    serves = can["answers"] and can["accepts_on"] and not can["has_workers"]
+    options = [f"-DEXECUTES={can['executes']}", f"-DSERVES={serves:d}",
+               f"-DCLOSES={can['closes']}", f"-DHAS_QUEUE={queue:d}"]
+    if not queue:
+        return options
     text = '#include "job_queue.h"\n#include "thread_pool.h"\n'
     result = subprocess.run(
         [cc, "-E", "-P", "-D_POSIX_C_SOURCE=200809L", f"-I{folder}", "-"],
         input=text, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise CannotBuild(result.stderr.splitlines()[0])
-    options = [f"-DEXECUTES={can['executes']}"]
     for function, name in (("job_queue_new", "NEW"), ("job_queue_push", "PUSH"),
                            ("job_queue_pop", "POP"),
                            ("job_queue_close", "CLOSE"),
@@ -95,7 +101,7 @@ def ours(cc, build):
     header = HERE / "explore.h"
     return [[cc, "-std=gnu17", "-O2", "-g", "-fno-pie", "-w", "-c",
              str(HERE / f"{name}.c"), "-o", str(build / f"{name}.o")]
-            for name in ("search", "model", "memory")
+            for name in OURS
             if not newer(build / f"{name}.o", [HERE / f"{name}.c", header])]
 
 
@@ -138,8 +144,9 @@ def build_explorer(folder, can, build, scenarios=None):
                      str(scenarios or HERE / "scenarios.c"), "-o", str(scenario)])
     run_all(commands + ours(cc, build))
 
-    modelled = {name[len("model_"):] for name in symbols(build / "model.o")[1]
-                | symbols(build / "memory.o")[1] if name.startswith("model_")}
+    modelled = {name[len("model_"):] for ours_ in OURS
+                for name in symbols(build / f"{ours_}.o")[1]
+                if name.startswith("model_")}
     tables = [symbols(path) for path in objects]
     defined = set().union(*(table[1] for table in tables))
     names, quiet, refused = {}, set(), set()
@@ -166,6 +173,6 @@ def build_explorer(folder, can, build, scenarios=None):
     run_all([[cc, "-std=gnu17", "-w", "-fno-pie", "-no-pie", f"-I{HERE}", "-o",
               str(explorer), str(build / "stubs.c"),
               *(str(build / f"{name}.o") for name in
-                ("search", "model", "memory", "scenarios")),
+                (*OURS, "scenarios")),
               *map(str, objects)]])
     return explorer

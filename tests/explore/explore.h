@@ -51,6 +51,7 @@ typedef enum {
     YIELD,
     SLEEP,
     AWAIT,
+    ACCEPT,
     GO,
     NOTE,
     END
@@ -169,6 +170,13 @@ void access_memory(const void *address, size_t size, bool writes,
 
 /* Places that race: accesses there are steps. */
 extern bool new_races; /* this run has found further ones */
+
+/* --- net.c --- */
+
+#define CLIENTS 2
+void net_reset(void);
+void net_check(void);
+bool net_has_clients(void);
 
 /* --- scenarios.c --- */
 

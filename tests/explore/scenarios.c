@@ -9,8 +9,10 @@
  */
 #include "explore.h"
 
+#if HAS_QUEUE
 #include "job_queue.h"
 #include "thread_pool.h"
+#endif
 
 #include <pthread.h>
 
@@ -33,6 +35,8 @@ static void begin(void)
         last_of[i] = 0;
     consumer_count = 0;
 }
+
+#if HAS_QUEUE
 
 /* Opens a gate, for all who wait at it or will. */
 static void open_gate(int number)
@@ -482,7 +486,23 @@ static void after_three(void)
 #define POOL_STAYS true
 #endif
 
+#endif
+
+/* --- the server --- */
+
+#if SERVES
+int main_of_the_server(int argc, char *argv[]);
+
+static void serve(void)
+{
+    static char name[] = "./server", *arguments[] = {name, NULL};
+    self->may_wait = true; /* for a third client */
+    main_of_the_server(1, arguments);
+}
+#endif
+
 const Scenario scenarios[] = {
+#if HAS_QUEUE
     {"one-job", "a consumer, a job", one_job, after_one, QUEUE_STAYS},
     {"one-thread", "jobs pushed and popped in turn", again_and_again, NULL,
      QUEUE_STAYS},
@@ -520,6 +540,11 @@ const Scenario scenarios[] = {
     {"wait", "a pool of two, two jobs, thread_pool_wait", wait_for_jobs,
      after_two, false},
 #endif
+#endif
+#endif
+#if SERVES
+    {"server", "main, and two clients that say nothing", serve, net_check,
+     CLOSES == 0},
 #endif
 };
 const int scenario_count = sizeof scenarios / sizeof scenarios[0];

@@ -38,7 +38,7 @@ static const char *const names[] = {
     "begin",     "lock",   "trylock", "unlock", "wait",    "wake",  "signal",
     "broadcast", "create", "join",    "detach", "destroy", "post",  "take",
     "once",      "atomic", "read",    "write",  "free",    "yield", "sleep",
-    "await",     "go",     "note",    "end"};
+    "await",     "accept", "go",      "note",   "end"};
 static const char *const outcomes[] = {"", "for no reason", "timed out",
                                        "nobody waited", "busy"};
 
@@ -190,6 +190,8 @@ static bool enabled(const Thread *t)
         return t->object->owner == NULL;
     case AWAIT:
         return *t->flag != 0;
+    case ACCEPT:
+        return net_has_clients();
     case SLEEP:
         return false;
     default:
@@ -535,7 +537,7 @@ static bool may_stay(const Thread *t, int depth)
     if (t->action == WAKE && t->signalled) /* only its mutex is missing */
         return t->mutex->owner != t && depth > 0
                && may_stay(t->mutex->owner, depth - 1);
-    if (t->action == WAKE || t->action == TAKE)
+    if (t->action == WAKE || t->action == TAKE || t->action == ACCEPT)
         return true;
     return t->action == LOCK && depth > 0 && t->object->owner != t
            && may_stay(t->object->owner, depth - 1);
@@ -576,6 +578,7 @@ static void run_once(void)
     self = NULL;
     memory_reset();
     objects_reset();
+    net_reset();
     int result = _setjmp(home);
     if (result == 0) {
         self = start("main", run_main, NULL);

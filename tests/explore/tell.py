@@ -126,7 +126,8 @@ class Story:
             "take": f"takes {thing}", "atomic": "uses an atomic variable",
             "read": "reads", "write": "writes", "free": "frees",
             "yield": "lets others go first", "sleep": "sleeps",
-            "await": "goes on",
+            "await": "goes on", "once": f"calls once: {thing}",
+            "accept": f"accepts connection {step.get('other')}",
         }.get(action, action)
 
     def place(self, step):
@@ -143,7 +144,7 @@ class Story:
         rows = []
         for step in self.steps:
             where, words = self.place(step), self.words(step)
-            if step["action"] in ACCESSES and where:
+            if step["action"] in (*ACCESSES, "atomic") and where:
                 words = self.code.source(step["pc"]).split("/*")[0].strip()
                 if rows and rows[-1] == (step["thread"], where, words):
                     continue
@@ -340,6 +341,9 @@ def cause(story):
             return ("deadlock", "each waits for what the next one holds",
                     "The lock that is held too long")
         return cause_of_sleep(story, asleep, calls, steps)
+    if key in ("closed-twice", "never-closed"):
+        return (key, "each thread must be given its own connection, and one alone "
+                "closes it", "The address of a loop's variable")
     if (key in ("freed", "doubled", "null", "crash", "lost", "no-job")
             and any(s["action"] in ACCESSES for s in steps)):
         return ("race", "two threads use the same memory at the same time, one of "
@@ -372,7 +376,7 @@ def cause_of_sleep(story, asleep, calls, steps):
         others = [s for s in calls if s not in mine]
         busy = [s for s in steps[in_vain[-1]:] if s["thread"] == thread["id"]
                 and re.match("(has|runs) job", s.get("text", ""))] if in_vain else []
-        if others and (busy or not mine):
+        if lost and others and (busy or not mine):
             return ("another-queue", f"{name} waits on another condition variable "
                     "than the one that is signalled: is there one queue for all?",
                     "Straight ahead")
