@@ -737,6 +737,8 @@ static void right_many_threads(void)
             exit(9);
         pthread_join(thread, NULL);
     }
+    while (watch_ended() < 6000)
+        a_moment();
     setenv("WATCH_JOIN", "1", 1);
 }
 

@@ -14,7 +14,9 @@
 #define OBJECTS 2048
 #define DESCRIPTORS 1024
 
-typedef _Atomic(uint64_t) Word;
+/* A word that one thread writes at a time; and one that several may. */
+typedef volatile uint64_t Word;
+typedef _Atomic(uint64_t) Shared;
 
 /* What a thread waits for; the names are in tell.py. */
 enum { NOTHING, A_MUTEX, A_CONDITION, A_THREAD, A_SEMAPHORE, A_CALL };
@@ -24,7 +26,8 @@ enum { FREE, BEGINS, LIVES, ENDED };
 enum { DETACHED = 1, JOINED = 2, OF_THE_TEST = 4, MAIN = 8, IN_CREATE = 16 };
 
 typedef struct {
-    Word state, flags;
+    Word state;
+    Shared flags;
     Word number; /* 0, 1, … in the order of creation */
     Word id;     /* its pthread_t, and where the program keeps it */
     Word id_at;
@@ -45,15 +48,16 @@ enum { ALIVE, DESTROYED, FREED };
 
 /* A mutex or a condition variable. */
 typedef struct {
-    Word address, kind, state;
+    Shared address;
+    Word kind, state;
     Word owner;            /* a thread's place + 1, or ANYBODY */
     Word depth;            /* of a recursive mutex */
     Word locked, unlocked; /* in which line, lately */
     Word frame, back;      /* of the function that locked it */
     Word gone;             /* where it was destroyed, or freed */
-    Word waiters; /* threads that wait; << 32: how many were released */
-    Word mutex;   /* that belongs to the condition */
-    Word rest[6]; /* its bytes after it was destroyed */
+    Shared waiters; /* threads that wait; << 32: how many were released */
+    Word mutex;     /* that belongs to the condition */
+    Word rest[6];   /* its bytes after it was destroyed */
 } Object;
 
 #define ANYBODY UINT64_MAX
@@ -61,11 +65,11 @@ typedef struct {
 typedef struct {
     Word magic, pid;
     Word base; /* where the program is in memory */
-    Word created, ended, joined, waits, signals, accepted, on_the_stack;
-    Word numbered, listening, ending, stay;
-    Word missed; /* threads or objects for which there was no room */
-    Word used_threads;
-    Word said_length;
+    Shared created, ended, joined, waits, signals, accepted, on_the_stack;
+    Shared numbered, listening, ending, stay;
+    Shared missed; /* threads or objects for which there was no room */
+    Shared used_threads;
+    Shared said_length;
     char program[512];
     Thread threads[THREADS];
     Object objects[OBJECTS];
@@ -78,6 +82,8 @@ typedef struct {
 
 #define HERE __builtin_return_address(0)
 
+/* The program under test may well have a variable of this name, too. */
+#define table watch_table
 extern Table *table;
 
 /* The calling thread's place in the table, or NULL. */
