@@ -20,7 +20,8 @@ The grammar of the text
       compiles with a warning  it builds, and the compiler warns
     undo it: the folder is put back at the next caption, or at the next
     heading as high as the one above the caption. A `**Solution 3-1: …**`
-    is the same, for exercises. A number may end in a letter: 1-1b.
+    is the same, for exercises. A number may end in a letter: 1-1b. If 8-5 and
+    8-5a are both to be undone, 8-5a goes on from 8-5, and then both are.
 ```c main.c, ```html hello.html, ```make Makefile, ```sh silent.sh
     create a file, or replace it. The pages equal those in assets/; they and
     scripts do not count when the folder is compared with a step.
@@ -356,6 +357,7 @@ class Text:
         self._step_line = 0
 
     def _caption(self, number: int, line: str) -> None:
+        previous = self._listing
         self._end_listing()
         match = CAPTION.match(line)
         if not match:
@@ -379,9 +381,11 @@ class Text:
         if key in self.listings:
             self.error(number, f"listing {key} is already in line "
                        f"{self.listings[key].line}")
+        before = dict(self._folder)
+        if undo and previous and previous.undo and previous.id == key[:-1]:
+            self._folder, before = dict(previous.after), previous.before
         self._listing = Listing(key, match[3], number, self._step,
-                                badges[0] if badges else "", undo,
-                                dict(self._folder))
+                                badges[0] if badges else "", undo, before)
         self.listings[key] = self._listing
         self._undo_level = self._level
         self._begin_stretch(key, number)

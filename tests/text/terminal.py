@@ -46,12 +46,16 @@ UNWANTED = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "http_proxy", "CFLAGS", "CC", "E
 
 
 class Terminal:
-    """A pseudo-terminal, and the command that runs at it."""
+    """A pseudo-terminal, and the command that runs at it. Ctrl-C works in the
+    first terminal alone: it controls its commands, as a reader's does."""
 
-    def __init__(self) -> None:
+    def __init__(self, controls: bool = False) -> None:
+        self.controls = controls
         self.master, self.slave = pty.openpty()
         mode = termios.tcgetattr(self.slave)
         mode[1] &= ~termios.OPOST  # no CR before LF
+        mode[3] &= ~termios.ECHO
+        mode[3] |= termios.NOFLSH  # Ctrl-C throws nothing away
         termios.tcsetattr(self.slave, termios.TCSANOW, mode)
         os.set_blocking(self.master, False)
         self.process: Optional[subprocess.Popen] = None
@@ -63,11 +67,13 @@ class Terminal:
         self.spoke = time.monotonic()
 
     def start(self, line: int, command: str, folder: pathlib.Path) -> None:
+        # who opens a terminal in a new session is controlled by it
+        opened = f": <{os.ttyname(self.slave)}\n" if self.controls else ""
         # $? is the status of the command before, as in one long session
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f"(exit {self.status})\n{command}"], cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=self.slave, stderr=self.slave,
-            start_new_session=True)
+            ["/bin/sh", "-c", f"{opened}(exit {self.status})\n{command}"],
+            cwd=folder, stdin=self.slave if self.controls else subprocess.DEVNULL,
+            stdout=self.slave, stderr=self.slave, start_new_session=True)
         self.line, self.output, self.seen, self.skip = line, b"", 0, False
         self.spoke = time.monotonic()
 
@@ -130,7 +136,7 @@ class Player:
         os.environ.update(LC_ALL="C", TERM="dumb", NO_PROXY="*", PORT=self.port,
                           HOME=str(folder.parent))
         self.transcript = Transcript(self.port)
-        self.first, self.second = Terminal(), Terminal()
+        self.first, self.second = Terminal(controls=True), Terminal()
 
     def _stop(self, _number: int, _frame: object) -> None:
         self.stopped = True
@@ -409,7 +415,7 @@ class Player:
             self._fail(event.line, "^C, but nothing runs in the first terminal any"
                        " more")
             return
-        signal_group(self.first.process.pid, signal.SIGINT)
+        os.write(self.first.master, b"\x03")
         # a server that shuts down gracefully may take its time, and say more
         self._wait_end(self.first, 1)
 
