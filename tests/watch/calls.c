@@ -258,6 +258,22 @@ int __wrap_fclose(FILE *file)
     return result;
 }
 
+__attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
+
+/* A connection was accepted; the last of those that a test makes is the moment
+ * to look for memory that was lost. */
+static void accepted(int connection)
+{
+    const char *last = getenv("WATCH_LEAKS");
+    opened(connection);
+    if (table == NULL || connection == -1)
+        return;
+    uint64_t number = ++table->accepted;
+    if (last != NULL && (uint64_t)atoi(last) == number
+        && __lsan_do_recoverable_leak_check)
+        __lsan_do_recoverable_leak_check();
+}
+
 int __real_accept(int listener, struct sockaddr *address, socklen_t *size);
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size);
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size)
@@ -265,9 +281,7 @@ int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size)
     watch_begin(A_CALL, NULL, "accept", HERE);
     int result = __real_accept(listener, address, size);
     watch_end();
-    opened(result);
-    if (table != NULL && result != -1)
-        table->accepted++;
+    accepted(result);
     return result;
 }
 
@@ -281,8 +295,6 @@ int __wrap_accept4(int listener, struct sockaddr *address, socklen_t *size,
     watch_begin(A_CALL, NULL, "accept4", HERE);
     int result = __real_accept4(listener, address, size, flags);
     watch_end();
-    opened(result);
-    if (table != NULL && result != -1)
-        table->accepted++;
+    accepted(result);
     return result;
 }
