@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     int taken = bind(listener, where->ai_addr, where->ai_addrlen);
     freeaddrinfo(where);
-    if (taken || listen(listener, SOMAXCONN) != 0)
+    if (taken || listen(listener, 128) != 0)
         return perror(port), EXIT_FAILURE;
     struct sockaddr_in bound;
     socklen_t length = sizeof bound;
