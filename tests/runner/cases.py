@@ -22,7 +22,7 @@ UNITS, ANSWERS, LESSON, MEMORY, HOSTILE = range(len(STAGES))
 
 WRAPPED_SERVER = ("pthread_create", "listen", "close")
 WRAPPED_UNITS = ("pthread_create", "pthread_cond_wait", "pthread_mutex_lock",
-                 "pthread_mutex_unlock", "pthread_join")
+                 "pthread_mutex_unlock", "pthread_join", "fork")
 
 # A case that takes longer than this hangs in a way that it does not see itself.
 LIMIT = 60
@@ -249,7 +249,7 @@ class Runner:
         if status < 0:
             got = f"ended by signal {signal.Signals(-status).name}"
         elif "CRASH" in said.upper():
-            got = "the program crashed"
+            got = "the program crashed, or called exit()"
         else:
             got = "it ended before the check came to its end: does something " \
                   "call exit()?"

@@ -5,6 +5,7 @@
 #include "thread_pool.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ TestSuite(pool, .init = quiet, SUITE);
 Test(pool, size_zero_aborts)
 {
     doing("thread_pool_new(0) was called");
-    pid_t child = fork();
+    pid_t child = fork_test();
     if (child == 0) {
         freopen("/dev/null", "w", stderr);
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
@@ -40,6 +41,12 @@ Test(pool, size_zero_aborts)
 static ThreadPool *new_pool(size_t size)
 {
     ThreadPool *pool = thread_pool_new(size);
+    check(!on_my_stack(pool), .expected = "a pool that stays",
+          .got = "thread_pool_new returned the address of a local variable",
+          .cause =
+              "the variable is gone when the function returns: a pool that "
+              "outlives its creator is allocated",
+          .key = "local");
     check(pool != NULL, .did = words("thread_pool_new(%zu) was called", size),
           .expected = "it returns the pool", .got = "it returned NULL",
           .read = "Step 4");
@@ -538,6 +545,16 @@ Test(pool, destroy_runs_what_is_queued)
           .key = "drops", .read = "Telling them");
 }
 
+/* Bytes that are allocated now. */
+static size_t allocated(void)
+{
+#if __GLIBC_PREREQ(2, 33)
+    return mallinfo2().uordblks;
+#else
+    return (size_t)mallinfo().uordblks;
+#endif
+}
+
 Test(pool, new_and_destroy_ten_thousand_times)
 {
     expecting_within(patience() + 8,
@@ -545,6 +562,7 @@ Test(pool, new_and_destroy_ten_thousand_times)
                      "destroyed",
                      "it depends on which worker wakes first: " NO_END,
                      "Telling them");
+    size_t before = allocated();
     for (int i = 0; i < 10000; i++) {
         ThreadPool *pool = thread_pool_new(2);
         if (i % 2)
@@ -554,6 +572,13 @@ Test(pool, new_and_destroy_ten_thousand_times)
     check(runs == 5000, .expected = "5,000 jobs are run",
           .got = words("%d were", runs), .key = "drops",
           .read = "Telling them");
+    /* Whatever libc keeps for itself, it is not as much for each of them. */
+    long kept = (long)(allocated() - before) / 10000;
+    check(kept < 16, .expected = "all memory is given back",
+          .got = words("each pool leaves about %ld bytes behind", kept),
+          .cause = "thread_pool_destroy frees all that thread_pool_new has "
+                   "allocated: the queue, the workers, and the pool itself",
+          .key = "leak", .read = "Telling them");
 }
 
 Test(pool, destroying_one_leaves_the_other)

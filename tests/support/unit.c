@@ -27,6 +27,8 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
 int __real_pthread_join(pthread_t thread, void **result);
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
 int __wrap_pthread_join(pthread_t thread, void **result);
 
 static _Thread_local bool dawdling;
@@ -103,8 +105,7 @@ static void *begin_numbered(void *arg)
     return beginning.start(beginning.arg);
 }
 
-/* Whether an address lies on the calling thread's stack, in use. */
-static bool on_my_stack(const void *address)
+bool on_my_stack(const void *address)
 {
     pthread_attr_t attributes;
     void *low = NULL;
@@ -144,6 +145,20 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
     if (dawdling)
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     return __real_pthread_cond_wait(condition, mutex);
+}
+
+pid_t fork_test(void)
+{
+    return __real_fork();
+}
+
+pid_t __wrap_fork(void)
+{
+    complain(&(Finding){.expected = "threads do all the work",
+                        .got = "the code called fork()",
+                        .cause = "a process of its own for each job needs no "
+                                 "pool: this course is about threads",
+                        .key = "fork"});
 }
 
 void wake_all_waiters(void)

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* The folder under test may well have functions of these names, too. */
 #define settle unit_settle
@@ -28,6 +29,8 @@
 #define wait_a_little unit_wait_a_little
 #define number_threads unit_number_threads
 #define my_number unit_my_number
+#define on_my_stack unit_on_my_stack
+#define fork_test unit_fork_test
 
 /* Sleeps for a millisecond; the test waits, and does not hang. */
 void wait_a_little(void);
@@ -69,6 +72,12 @@ int threads_created(void);
  * address of a variable on the stack of the function that created them. */
 int threads_joined(void);
 int arguments_on_the_stack(void);
+
+/* Whether an address lies on the calling thread's stack. */
+bool on_my_stack(const void *address);
+
+/* As fork(), for a test: the folder under test may not call it. */
+pid_t fork_test(void);
 
 /* How many mutexes the calling thread holds. */
 int locks_held(void);
