@@ -125,7 +125,7 @@ class Player:
         self.written: set[str] = set()  # the files that the text has written
         self.stopped = False
         self.parent = os.getppid()
-        self.last_more: Optional[Event] = None
+        self.shown: Optional[Event] = None  # the first terminal's lines, last
         ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -162,9 +162,10 @@ class Player:
     # ---- what is wrong
 
     def _fail(self, line: int, message: str, output: Optional[str] = None,
-              late: bool = False) -> None:
+              late: bool = False, accepted: bool = False) -> None:
         """Says what is wrong, at once; but what may be wrong only because time
-        ran out, and all that follows from it, is kept for a second try."""
+        ran out, and all that follows from it, is kept for a second try. Nothing
+        is wrong with what is accepted."""
         if output is not None:
             lines = [self.transcript.plain(one) for one in output.splitlines()]
             message += "".join(f"\n    {one}" for one in lines[:SHOWN_MAX])
@@ -173,8 +174,8 @@ class Player:
         if not self.failed and not self.again and (late or self.late):
             self.late.append(words)
             return
-        self.failed = True
-        if not self.accept:
+        if not (self.accept and accepted):
+            self.failed = True
             sys.stdout.write(words)
             sys.stdout.flush()
 
@@ -187,7 +188,7 @@ class Player:
         else:
             at = Line("", event.line)
             message = "more was printed than the text shows"
-        self._fail(at.origin, f"{message}\n  what came:", whole, late)
+        self._fail(at.origin, f"{message}\n  what came:", whole, late, accepted=True)
         self.changes.append((event.expected, event.line, rewritten(
             [line.text for line in event.expected], got, self.transcript,
             in_order, more)))
@@ -334,7 +335,7 @@ class Player:
             return False
         self._check_rest()
         self._start(self.first, event.line, event.value)
-        self.last_more = None
+        self.shown = None
         events = self.stretch.events
         following = events[events.index(event) + 1:][:1]
         if "./server" in event.value and not (following and following[0].tag == "more"):
@@ -374,7 +375,7 @@ class Player:
                 self._pump()
         if not found:
             if self.accept:
-                self._settle()
+                self._settle(1)
             whole = terminal.output[terminal.seen:].decode(errors="replace")
             self._differs(event, self.transcript.split(whole), whole,
                           max(0, furthest - len(gap)), late and not ended,
@@ -382,7 +383,7 @@ class Player:
             if self.accept:
                 terminal.seen, found = len(terminal.output), True
         terminal.skip = is_gap(expected[-1])
-        self.last_more = event
+        self.shown = event
         return found
 
     def _is_silent(self, now: float) -> bool:
@@ -390,24 +391,26 @@ class Player:
         not speak. (Its own time-outs are 5 s; compilers may take longer.)"""
         return now > self.first.spoke + PATIENCE / 3 and not port_is_free(self.port)
 
-    def _settle(self) -> None:
-        """Waits until the first terminal has been silent for a while."""
-        while (not self.first.ended()
-               and time.monotonic() < self.first.spoke + 1.5):
+    def _settle(self, seconds: float) -> None:
+        """Waits until the first terminal has been silent for so long."""
+        begun = time.monotonic()
+        while not self.first.ended() and (
+                time.monotonic() < max(self.first.spoke, begun) + seconds):
             self._pump()
 
-    def _check_rest(self) -> None:
-        """The first terminal is free again: was everything it printed shown?"""
+    def _check_rest(self, line: int = 0) -> None:
+        """The first terminal is free again: was everything it printed shown? What
+        was not would stand after that line, or after the lines shown last."""
         terminal = self.first
         rest = terminal.output[terminal.seen:].decode(errors="replace")
         if rest and not terminal.skip:
             self._fail(terminal.line, "the first terminal printed more than the text"
-                       " shows\n  what came:", rest)
-            more = self.last_more
-            if more:
-                self.changes.append((more.expected, more.line, [
-                    line.text for line in more.expected]
-                    + [self.transcript.plain(line) for line in rest.splitlines()]))
+                       " shows\n  what came:", rest, accepted=True)
+            shown = self.shown.expected if self.shown and not line else []
+            self.changes.append((
+                shown, line or (self.shown.line if self.shown else terminal.line),
+                [old.text for old in shown]
+                + [self.transcript.plain(new) for new in rest.splitlines()]))
         terminal.seen = len(terminal.output)
 
     def _interrupt(self, event: Event) -> None:
@@ -415,6 +418,10 @@ class Player:
             self._fail(event.line, "^C, but nothing runs in the first terminal any"
                        " more")
             return
+        if self.accept:
+            self._settle(0.2)
+            self._check_rest(event.line - 1)
+        self.shown = event
         os.write(self.first.master, b"\x03")
         # a server that shuts down gracefully may take its time, and say more
         self._wait_end(self.first, 1)

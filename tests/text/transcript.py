@@ -1,6 +1,7 @@
 """Lines that a terminal shows, and when two of them are the same."""
 from __future__ import annotations
 
+import difflib
 import math
 import re
 
@@ -116,6 +117,17 @@ class Transcript:
         return self.port.sub("7878", line)
 
 
+def unlikeness(line: str, other: str) -> float:
+    """From 0 for the same to 1.4: then they have nothing to do with each other."""
+    if line == other:
+        return 0.0
+    matcher = difflib.SequenceMatcher(None, line, other, autojunk=False)
+    if matcher.quick_ratio() < 0.6:
+        return 1.4
+    ratio = matcher.ratio()
+    return 1.8 * (1 - ratio) if ratio > 0.6 else 1.4
+
+
 def rewritten(expected: list[str], got: list[str], transcript: Transcript,
               in_order: bool = True, gap_before: bool = False) -> list[str]:
     """The expected lines, changed as little as they can be to fit what came. A
@@ -133,7 +145,7 @@ def rewritten(expected: list[str], got: list[str], transcript: Transcript,
                     left.remove(normal)
         if any(map(is_gap, expected)):
             return kept
-        return kept + [line for line, normal in zip(plain, came) if normal in left]
+        return kept + [plain[came.index(line)] for line in left]
     # beside a diagnosis, what decorates it need not be shown
     hide = any(map(is_diagnosis, wanted))
     frame = [hide and DECORATION.match(line) and not is_diagnosis(line)
@@ -151,9 +163,7 @@ def rewritten(expected: list[str], got: list[str], transcript: Transcript,
                 if j < length and gap[i]:
                     moves.append((cost[i][j + 1][0], "cover"))
                 elif j < length:
-                    price = 0.0 if wanted[i] == came[j] else 1.4
-                    if price and bool(frame[j]) != bool(DECORATION.match(wanted[i])):
-                        price = 3.0
+                    price = unlikeness(wanted[i], came[j])
                     moves.append((cost[i + 1][j + 1][0] + price, "take"))
             if j < length:
                 free = gap_before and i == 0 or frame[j]
