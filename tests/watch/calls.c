@@ -260,17 +260,16 @@ int __wrap_fclose(FILE *file)
 
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
 
-/* A connection was accepted; the last of those that a test makes is the moment
- * to look for memory that was lost. */
+/* A connection was accepted: is it the moment to look for lost memory? */
 static void accepted(int connection)
 {
-    const char *last = getenv("WATCH_LEAKS");
+    const char *now = getenv("WATCH_LEAKS");
     opened(connection);
     if (table == NULL || connection == -1)
         return;
-    uint64_t number = ++table->accepted;
-    if (last != NULL && (uint64_t)atoi(last) == number
-        && __lsan_do_recoverable_leak_check)
+    table->accepted++;
+    if (now != NULL && __lsan_do_recoverable_leak_check
+        && access(now, F_OK) == 0)
         __lsan_do_recoverable_leak_check();
 }
 

@@ -23,8 +23,8 @@
  *     WATCH_JOIN=1      when it ends with status 0, each of its threads must
  *                       have been joined, or be detached
  *     WATCH_SLEEP=0.2   no sleep, and no time-out of a socket, takes longer
- *     WATCH_LEAKS=N     under AddressSanitizer, leaks are looked for when
- *                       connection N, from 1, was accepted
+ *     WATCH_LEAKS=file  under AddressSanitizer, leaks are looked for when a
+ *                       connection is accepted and the file is there
  *     FAIL_PTHREAD_CREATE=N   its pthread_create number N, from 1, fails as
  *                       if there were too many threads
  *     SLOW_START=1      its listen and pthread_create take 0.2 s longer
