@@ -8,7 +8,7 @@ seen without running the text is left to replay.
 
 The grammar of the text
 -----------------------
-## Step 3: A title, ## Part 9: A title
+## Step 3: A title, ## Part 15: A title
     begins a step. Each step ends with the sentence below; a part need not.
 **Listing 3-2: A title** · *badge* · *undo it* · [`steps/…`](steps/…)
     the caption of what follows, up to the next caption or `##` heading.

@@ -1,0 +1,30 @@
+#ifndef JOB_QUEUE_H
+#define JOB_QUEUE_H
+
+#include <stdbool.h>
+
+/* A function to call, once, with the argument that it then owns. */
+typedef struct {
+    void (*function)(void *arg);
+    void *arg;
+} Job;
+
+/* Jobs on their way between threads: the first in is the first out. */
+typedef struct JobQueue JobQueue;
+
+/* Creates an empty queue, or ends the program. */
+JobQueue *job_queue_new(void);
+
+/* Adds a job, wakes a waiting thread; ends the program if out of memory. */
+void job_queue_push(JobQueue *queue, Job job);
+
+/* Takes the oldest job, or waits. Returns false once closed and empty. */
+bool job_queue_pop(JobQueue *queue, Job *job);
+
+/* Tells all who wait, or will, that no job is to come. */
+void job_queue_close(JobQueue *queue);
+
+/* Frees the queue, which must be empty, and used by no thread. */
+void job_queue_destroy(JobQueue *queue);
+
+#endif
