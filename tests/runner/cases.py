@@ -20,7 +20,8 @@ STAGES = ("the pool and the queue, called directly", "the basic answers",
           "what the step is about", "memory and threads", "hostile clients")
 UNITS, ANSWERS, LESSON, MEMORY, HOSTILE = range(len(STAGES))
 
-WRAPPED_SERVER = ("pthread_create", "listen", "close")
+WRAPPED_SERVER = ("pthread_create", "listen", "close", "accept", "poll", "select",
+                  "pselect")
 WRAPPED_UNITS = ("pthread_create", "pthread_cond_wait", "pthread_mutex_lock",
                  "pthread_mutex_unlock", "pthread_join", "fork")
 

@@ -38,7 +38,12 @@ def suites(step):
     """The tests' sources: those that call pool and queue; those of the server."""
     units = [TESTS / "steps" / f"{name}.c" for name in ("pool", "queue")
              if f"{'thread' if name == 'pool' else 'job'}_{name}.h" in step.headers]
-    names = ["start"] + ["answers"] * step.can["answers"] + [step.name, "hostile"]
+    names = ["start"] + ["answers"] * step.can["answers"] + [step.name]
+    if step.can["ends_on_signal"]:
+        names.append("until-ctrl-c")
+    if step.can["executes"] and not step.can["ends_after_two"]:
+        names.append("execute")
+    names = list(dict.fromkeys([*names, "hostile"]))  # a step's own come first
     return units, [TESTS / "steps" / f"{name}.c" for name in names]
 
 

@@ -130,6 +130,8 @@ Server server_start(Options options)
     setenv("FAIL_PTHREAD_CREATE", failing, 1);
     setenv("LATE_THREADS", options.late_threads ? "1" : "", 1);
     setenv("SLOW_START", options.slow_start ? "1" : "", 1);
+    setenv("SIGNAL_BEFORE",
+           options.signal_before != NULL ? options.signal_before : "", 1);
 
     pid_t parent = getpid();
     server.pid = fork();
