@@ -7,6 +7,7 @@ step = $(firstword $(wildcard steps/$(1)-*))
 
 # A folder of the reader's own; make does not know what ~ is.
 own = $(patsubst ~%,$(HOME)%,$(SRC))
+export OWN = $(own)
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -27,15 +28,23 @@ build:
 #: Read
 #:   make diff-07             what step 07 changes (diff-final: what comes last)
 #:   make timeline STEP=02    who waits for whom, measured now; or SRC=~/hello
+#:   make compare SRC=~/hello your program beside the text's, function by function:
+#:                            beside the nearest listing, or LISTING=7-2
 #:   make listing LISTING=7-2 DIR=~/hello
 #:                            the code as it stands after a listing
 #:   make sources             the tutorial's notes: where its claims come from
 diff-%:
 	@tests/ci/diff $*
 
+diff:
+	@tests/ci/diff "$$(tests/run --which)"
+
+compare debug watch:
+	@tests/runner/$@.py
+
 timeline listing figures accept:
 	@$(MAKE) --no-print-directory -C tests/text $@ LISTING='$(LISTING)' \
-	    DIR='$(DIR)' STEP='$(STEP)' SRC='$(own)'
+	    DIR='$(DIR)' STEP='$(STEP)' SRC="$$OWN"
 
 sources:
 	@tests/text/sources
@@ -45,7 +54,11 @@ sources:
 #:   make test-07             step 07's tests; test-tutorial, test-final
 #:   make test SRC=~/hello    your own program: the tests of the step it is at
 #:   make test-07 SRC=~/hello step 07's tests on it; ONLY=suite/test runs one,
-#:                            ALL=1 all, whatever fails; PATIENCE=10 waits longer
+#:                            ALL=1 all, whatever fails. Where something does not
+#:                            come, they wait 3 s longer than it needs: PATIENCE=10
+#:   make watch SRC=~/hello   the same at each save, on one screen
+#:   make debug SRC=~/hello TEST=suite/test
+#:                            a failing test under gdb, where it fails
 #:   make test-teeth          the tests' tests: programs that must not pass
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
@@ -57,7 +70,7 @@ sources:
 #:   make lint                compiler warnings, clang-tidy, cppcheck, layout
 #:   make bench               how fast, with what it is compared
 test:
-	@$(if $(SRC),tests/run,tests/ci/all $(STEPS) tutorial final)
+	@$(if $(SRC),tests/run $(STEP),tests/ci/all $(STEPS) tutorial final)
 
 test-tutorial:
 	@$(MAKE) --no-print-directory -C tests/text test
@@ -83,7 +96,7 @@ test-%:
 
 explore:
 	@tests/explore/explore $(if $(LISTING),--listing '$(LISTING)') \
-	    '$(own)' '$(STEP)'
+	    "$$OWN" '$(STEP)'
 
 test-explore:
 	@tests/explore/test
@@ -122,6 +135,6 @@ clean:
 	rm -rf build steps/*/server
 	$(MAKE) -C final clean
 
-.PHONY: help run build sources timeline listing figures test test-tutorial test-final test-solutions \
+.PHONY: help diff compare debug watch run build sources timeline listing figures test test-tutorial test-final test-solutions \
     test-teeth explore test-explore test-repeat test-browser sanitize lint check bench setup setup-bench update format \
     renumber clean

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.steps import macros
+from watch.tell import COMPILE_READER
 
 from . import cache, course
 from .report import Record
@@ -198,8 +199,8 @@ def compile_folder(folder: Path, extra=()) -> Program:
     program = Program(folder)
     headers = sorted(folder.glob("*.h"))
     sources = sorted(folder.glob("*.c"))
-    command = [compiler(), *FLAGS, "-fno-diagnostics-show-caret", *own_flags(),
-               *extra]
+    command = [compiler(), *FLAGS, "-fno-diagnostics-show-caret", *COMPILE_READER,
+               *own_flags(), *extra]
 
     def one(source):
         return cache.build([*command, "-c", source], [source, *headers], ".o")

@@ -11,22 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.steps import environment, macros
+from watch import tell
 
 from . import build, cache, course
-from .report import Record, records_in
+from .report import Record, parse, records_in
 
 # The stages, in the order of causes.
 STAGES = ("the pool and the queue, called directly", "the basic answers",
           "what the step is about", "memory and threads", "hostile clients")
 UNITS, ANSWERS, LESSON, MEMORY, HOSTILE = range(len(STAGES))
 
-WRAPPED_SERVER = ("pthread_create", "listen", "close", "accept", "poll", "select",
-                  "pselect")
-WRAPPED_UNITS = ("pthread_create", "pthread_cond_wait", "pthread_mutex_lock",
-                 "pthread_mutex_unlock", "pthread_join", "fork")
-
 # A case that takes longer than this hangs in a way that it does not see itself.
 LIMIT = 60
+
+
+# Findings that become clear when one sees where each thread waits.
+WAITS_SHOWN = {"hangs", "no-answer", "still-runs", "no-end", "not-run", "lock-held",
+               "close-wakes", "no-wake-up", "close-unlocked"}
 
 
 @dataclass
@@ -49,23 +50,26 @@ class Result:
     seconds: float = 0
 
 
-def wrap(names):
-    return [f"-Wl,--wrap={name}" for name in names]
+def _watching():
+    """What is linked to the program, and watches its threads."""
+    return [_compile(source, tell.COMPILE, tell.HEADERS) for source in tell.SOURCES]
+
+
+def _compile(source, flags, headers):
+    """Compiles a file of ours; a mistake in it is ours, too."""
+    built = cache.build([build.compiler(), *flags, "-c", source],
+                        [source, *headers], ".o")
+    if not built.good:
+        raise SystemExit(f"The tests themselves do not compile:\n{built.said}")
+    return built.path
 
 
 def _objects(sources, flags, headers):
     """Compiles the tests' own files; a mistake here is ours, and raises."""
-    paths = []
-    for source in sources:
-        built = cache.build(
-            [build.compiler(), "-std=gnu17", "-O1", "-g", "-pthread", "-Wall",
-             "-Wextra", "-Wno-missing-field-initializers",
-             f"-I{course.TESTS / 'support'}", *build.criterion()[0], *flags,
-             "-c", source], [source, *headers], ".o")
-        if not built.good:
-            raise SystemExit(f"The tests themselves do not compile:\n{built.said}")
-        paths.append(built.path)
-    return paths
+    every = ["-std=gnu17", "-O1", "-g", "-pthread", "-Wall", "-Wextra",
+             "-Wno-missing-field-initializers", f"-I{course.TESTS / 'support'}",
+             f"-I{course.TESTS / 'watch'}", *build.criterion()[0], *flags]
+    return [_compile(source, every, headers) for source in sources]
 
 
 def _tests(sources, objects):
@@ -99,15 +103,14 @@ class Suite:
         if not sanitize and units:
             self._add_units(units, support)
         self._add_servers(servers, support)
+        if not sanitize:
+            self._add_others()
         self.cases.sort(key=lambda case: case.where)
 
     def _link_server(self):
-        wrapper = _objects([course.TESTS / "support" / "wrap.c"],
-                           [f"-fsanitize={self.sanitize}"] if self.sanitize else [],
-                           [])
         extra = [f"-fsanitize={self.sanitize}"] if self.sanitize else []
-        self.server, failure = build.link(self.program.objects + wrapper,
-                                          wrap(WRAPPED_SERVER), extra)
+        self.server, failure = build.link(self.program.objects + _watching(),
+                                          tell.LINK, extra)
         if failure:
             self.failures.append(failure)
 
@@ -116,15 +119,16 @@ class Suite:
         if failure:
             self.failures.append(failure)
             return
-        headers = [*support, *sorted(self.program.folder.glob("*.h"))]
+        headers = [*support, *tell.HEADERS,
+                   *sorted(self.program.folder.glob("*.h"))]
         flags = [*macros(self.step), f"-I{self.program.folder}"]
         helpers = _support("report", "step", "unit")
         tests = _objects(units, flags, headers)
         # Their main makes room for the tests'.
         theirs = [_without_main(path) for path in self.program.objects]
         binary, failure = build.link(
-            theirs + tests + _objects(helpers, flags, headers),
-            build.criterion()[1] + wrap(WRAPPED_UNITS))
+            theirs + tests + _objects(helpers, flags, headers) + _watching(),
+            build.criterion()[1] + tell.LINK + ["-Wl,--wrap=fork"])
         if failure:
             self.failures.append(failure)
             return
@@ -146,6 +150,19 @@ class Suite:
         for place, name in enumerate(_tests(sources, objects)):
             stage = stages.get(re.split("[/_]", name)[0], LESSON)
             self.cases.append(Case(name, (stage, place), [binary]))
+
+    def _add_others(self):
+        """What is no test of Criterion: the explorer, the sanitizers."""
+        folder, number = self.program.folder, self.step.number
+        others = []
+        if self.step.can["has_job_queue"]:
+            others.append(("schedules/all", [course.TESTS / "explore" / "explore",
+                                             "--short", folder, number]))
+        others.append(("sanitizers/quick", [course.TESTS / "watch" /
+                                            "sanitize-quick", number, folder]))
+        for place, (name, command) in enumerate(others):
+            self.cases.append(Case(name, (MEMORY, 1000 + place), command,
+                                   criterion=False))
 
 
 def _without_main(path: Path) -> Path:
@@ -178,11 +195,13 @@ class Runner:
 
     def environment_of(self, case: Case, folder: Path):
         """Makes a case's folder, and returns its environment."""
-        for name in ("report", "pages", "tmp"):
+        for name in ("report", "pages", "tmp", "watch"):
             (folder / name).mkdir(parents=True)
         for page in course.PAGES:
             shutil.copy(course.ROOT / "assets" / page, folder / "pages")
-        return {**self.environment, "REPORT": str(folder / "report"),
+        watch = tell.environment(self.suite.step) if case.where[0] > UNITS else {}
+        return {**self.environment, **watch, "WATCH": str(folder / "watch"),
+                "REPORT": str(folder / "report"),
                 "PAGES": str(folder / "pages"), "TMPDIR": str(folder / "tmp")}
 
     def run(self, case: Case) -> Result:
@@ -210,7 +229,7 @@ class Runner:
             self.running.discard(process)
         result.seconds = time.monotonic() - begun
         if case.criterion:
-            _remove_socket(process.pid)
+            remove_socket(process.pid)
         if self.stopped:
             return result
         said = (folder / "output").read_text(encoding="utf-8", errors="replace")
@@ -218,17 +237,38 @@ class Runner:
         if case.criterion:
             good = self._passed(folder, process.returncode)
         else:
-            good = process.returncode in (0, 77)
-            if process.returncode == 77:  # could not be run, and says why
+            good = process.returncode in (0, 2, 3, 77)
+            if good and process.returncode:  # could not be run, and says why
                 result.skipped = said.strip()
-        if good:
+        found = [parse(text, case.name) for text in tell.findings(folder / "watch")]
+        if found: # what went wrong with a thread explains all else
+            result.records = found[:1]
+        elif good:
             result.records = []
-        elif not result.records:
-            result.records = [self._no_words(case, process.returncode, said)]
+        else:
+            if not result.records:
+                result.records = [self._no_words(case, process.returncode, said)]
+            self._explain(result.records[0], folder / "watch")
         for record in result.records:
             record.where = case.where
         shutil.rmtree(folder, ignore_errors=True)
         return result
+
+    @staticmethod
+    def _explain(record: Record, watch: Path):
+        """Adds what the watched threads show: a hint, and where each one waits."""
+        for text in tell.findings(watch, hints=True)[:1]:
+            hint = parse(text)
+            record.cause, record.source = hint.cause or hint.got, hint.source
+            record.read, record.detail = hint.read or record.read, hint.detail
+            record.key = hint.key or record.cause
+        tables = sorted((path for path in watch.iterdir() if path.name.isdigit()),
+                        key=lambda path: path.stat().st_mtime)
+        if tables and not record.detail and record.key in WAITS_SHOWN:
+            try:
+                record.detail = tell.picture(tables[-1])
+            except ValueError:
+                pass  # it had no time to begin
 
     def _passed(self, folder: Path, status: int) -> bool:
         """Whether the one test was run, to its end, and passed."""
@@ -261,10 +301,10 @@ class Runner:
         self.stopped = True
         for process in list(self.running):
             process.kill()
-            _remove_socket(process.pid)
+            remove_socket(process.pid)
 
 
-def _remove_socket(pid: int) -> None:
+def remove_socket(pid: int) -> None:
     """Criterion leaves it behind when it is killed."""
     try:
         os.unlink(f"/tmp/criterion_{pid}.sock")

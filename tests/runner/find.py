@@ -10,7 +10,8 @@ KEYWORDS = {"if", "while", "for", "switch", "return", "sizeof"}
 
 def bare(text: str) -> str:
     """C without its comments."""
-    return re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
+    return re.sub(r'("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/',
+                  lambda match: match[1] or " ", text, flags=re.DOTALL)
 
 
 def names(folder: Path):

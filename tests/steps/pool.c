@@ -63,9 +63,9 @@ Test(pool, has_as_many_threads_as_asked)
             "end of the pool's life, not here",
             "A thread that waits for "
             "work");
-        int before = threads_created();
+        int before = watch_created();
         new_pool(sizes[i]);
-        int created = threads_created() - before;
+        int created = watch_created() - before;
 #if STEP_HAS_WORKERS
         check(created == (int)sizes[i],
               .expected = words("%zu threads", sizes[i]),
@@ -85,7 +85,7 @@ Test(pool, workers_are_given_what_stays)
 {
     doing("thread_pool_new(4) was called");
     new_pool(4);
-    check(arguments_on_the_stack() == 0,
+    check(watch_on_the_stack() == 0,
           .expected =
               "each thread is given an address that stays valid: that of "
               "its Worker",
@@ -94,9 +94,9 @@ Test(pool, workers_are_given_what_stays)
           .cause = "the variable changes while the threads start, and is gone "
                    "when the function returns",
           .read = "The address of a loop's variable");
-    check(threads_joined() == 0, .expected = "the threads are left to work",
+    check(watch_joined() == 0, .expected = "the threads are left to work",
           .got = words("%d were joined before thread_pool_new returned",
-                       threads_joined()),
+                       watch_joined()),
           .cause =
               "pthread_join waits for a thread's end, and a worker has none "
               "before the pool has one",
@@ -118,13 +118,13 @@ Test(pool, runs_nothing_yet)
 {
     doing("100 jobs were given to a pool");
     ThreadPool *pool = new_pool(4);
-    int before = threads_created();
+    int before = watch_created();
     for (int i = 0; i < 100; i++)
         thread_pool_execute(pool, count, NULL);
     settle();
     check(runs == 0, .expected = "in this step none of them is run yet",
           .got = words("%d were run", runs));
-    check(threads_created() == before, .expected = "no new thread",
+    check(watch_created() == before, .expected = "no new thread",
           .got = "thread_pool_execute created a thread",
           .cause = "only thread_pool_new may create threads");
 }
@@ -157,10 +157,7 @@ Test(pool, a_worker_runs_the_job)
               "Execute");
     ThreadPool *pool = new_pool(2);
     thread_pool_execute(pool, note_runner, NULL);
-    check(locks_held() == 0, .expected = "it unlocks what it has locked",
-          .got = "thread_pool_execute returned with a mutex locked",
-          .cause = "each way out of a function needs its unlock",
-          .key = "kept-lock", .read = "One at a time");
+    watch_nothing_held("thread_pool_execute");
     check(wait_until(runs == 1), .expected = "a worker runs it",
           .got = "it is never run", NOT_RUN);
     check(
@@ -317,7 +314,7 @@ Test(pool, execute_does_not_wait_and_workers_are_not_more)
         "push",
         "Execute");
     ThreadPool *pool = new_pool(3);
-    int before = threads_created();
+    int before = watch_created();
     for (int i = 0; i < 1000; i++) /* would hang here if execute waited */
         thread_pool_execute(pool, pass_gate, NULL);
     check(wait_until(at_gate == 3), .expected = "3 of them run, one per worker",
@@ -333,9 +330,9 @@ Test(pool, execute_does_not_wait_and_workers_are_not_more)
           .got = words("%d ran", most_at_gate),
           .cause = "somebody else than the 3 workers runs jobs",
           .key = "more-workers", .read = "Execute");
-    check(threads_created() == before, .expected = "no new thread",
-          .got = words("thread_pool_execute created %d",
-                       threads_created() - before),
+    check(watch_created() == before, .expected = "no new thread",
+          .got =
+              words("thread_pool_execute created %d", watch_created() - before),
           .cause = "only thread_pool_new may create threads",
           .key = "more-workers", .read = "Execute");
 }
@@ -428,22 +425,21 @@ Test(pool, jobs_may_submit_jobs)
 
 static atomic_int strangers;
 
+/* The first pool has the threads 0 and 1, the other 2 and 3. */
 static void check_pool(void *arg)
 {
-    strangers += my_number() != (int)(intptr_t)arg;
+    strangers += watch_number() / 2 != (int)(intptr_t)arg;
     runs++;
 }
 
 Test(pool, two_pools_are_two)
 {
     doing("jobs were given to two pools");
-    number_threads(1);
-    ThreadPool *one = new_pool(2);
-    number_threads(2);
-    ThreadPool *other = new_pool(2);
+    watch_count_from_zero();
+    ThreadPool *one = new_pool(2), *other = new_pool(2);
     for (int i = 0; i < 200; i++) {
-        thread_pool_execute(one, check_pool, (void *)1);
-        thread_pool_execute(other, check_pool, (void *)2);
+        thread_pool_execute(one, check_pool, (void *)0);
+        thread_pool_execute(other, check_pool, (void *)1);
     }
     check(wait_until(runs == 400), .expected = "all are run",
           .got = words("%d of 400 were", runs), NOT_RUN);

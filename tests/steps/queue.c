@@ -11,23 +11,10 @@
 TestSuite(queue, .init = begin, SUITE);
 
 /* What most mistakes in a queue come from. */
-#define KEPT_LOCK                                                              \
-    "a function of the queue returns with its mutex locked: each "             \
-    "way out, each `return`, needs its unlock"
 #define LOOK_AND_WAIT                                                          \
     "the look whether the queue is empty and the wait must be "                \
     "one, under the mutex; and the signal comes after the "                    \
     "job is in the queue"
-
-/* A call has returned: it must have given back what it has locked. */
-static void check_unlocked(const char *call)
-{
-    check(locks_held() == 0, .did = words("%s was called, and returned", call),
-          .expected = "it unlocks what it has locked",
-          .got = words("it returned with %d mutex%s locked", locks_held(),
-                       locks_held() > 1 ? "es" : ""),
-          .cause = KEPT_LOCK, .key = "kept-lock", .read = "One at a time");
-}
 
 #if STEP_CLOSES
 /* Takes a job; a queue that is closed and empty gives one with no function. */
@@ -35,14 +22,14 @@ static Job pop(JobQueue *queue)
 {
     Job job = {NULL, NULL};
     bool popped = job_queue_pop(queue, &job);
-    check_unlocked("job_queue_pop");
+    watch_nothing_held("job_queue_pop");
     return popped ? job : (Job){NULL, NULL};
 }
 #else
 static Job pop(JobQueue *queue)
 {
     Job job = job_queue_pop(queue);
-    check_unlocked("job_queue_pop");
+    watch_nothing_held("job_queue_pop");
     return job;
 }
 #endif
@@ -55,8 +42,10 @@ static void nothing(void *arg)
 /* A job that is known by its number. */
 static void push(JobQueue *queue, intptr_t number)
 {
+    int before = watch_signals();
     job_queue_push(queue, (Job){nothing, (void *)number});
-    check_unlocked("job_queue_push");
+    watch_nothing_held("job_queue_push");
+    watch_somebody_was_woken(before, "job_queue_push");
 }
 
 static void check_number(Job job, intptr_t number)
@@ -192,7 +181,7 @@ Test(queue, a_spurious_wake_up_is_no_job)
     }
     for (int round = 0; round < 3; round++) {
         settle();
-        wake_all_waiters();
+        watch_wake_all();
     }
     settle();
     for (int i = 0; i < WAITERS; i++)
@@ -286,7 +275,7 @@ Test(queue, no_wake_up_is_lost)
 
 static void *pop_one_slowly(void *arg)
 {
-    dawdle();
+    watch_dawdle();
     return pop_one(arg);
 }
 
@@ -297,10 +286,10 @@ Test(queue, who_is_about_to_wait_is_woken)
         doing("a thread found the queue empty, and was about to wait; in this "
               "moment a job was pushed");
         Popper popper = {.queue = job_queue_new()};
-        int before = waits();
+        int before = watch_waits();
         pthread_t thread = start(pop_one_slowly, &popper);
         if (late) /* it has looked, and may have the mutex */
-            wait_until(waits() > before);
+            wait_until(watch_waits() > before);
         else /* it may have looked; it has not the mutex */
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
         push(popper.queue, 1);
@@ -430,7 +419,7 @@ Test(queue, two_queues_are_two)
 static void close_queue(JobQueue *queue)
 {
     job_queue_close(queue);
-    check_unlocked("job_queue_close");
+    watch_nothing_held("job_queue_close");
 }
 
 #define CLOSE_WAKES                                                            \
@@ -453,7 +442,7 @@ Test(queue, closed_is_not_empty)
     for (int i = 0; i < 1000; i++) {
         Job job = {NULL, NULL};
         bool popped = job_queue_pop(queue, &job);
-        check_unlocked("job_queue_pop");
+        watch_nothing_held("job_queue_pop");
         check(popped && (intptr_t)job.arg == i,
               .expected = "what was in the queue still comes out",
               .got = words("job %d of 1,000 did not", i),
@@ -504,7 +493,7 @@ Test(queue, close_wakes_who_is_about_to_wait)
           "wait; in this moment it was closed");
     Popper popper = {.queue = job_queue_new()};
     pthread_t thread = start(pop_one_slowly, &popper);
-    check(wait_until(waits() > 0),
+    check(wait_until(watch_waits() > 0),
           .expected = "empty, but not closed: pop waits",
           .got = "it did not wait", .read = "Waiting without running");
     close_queue(popper.queue);

@@ -7,6 +7,7 @@
 #define UNIT_H
 
 #include "report.h"
+#include "watch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,18 +20,9 @@
 #define expecting unit_expecting
 #define begin unit_begin
 #define quiet unit_quiet
-#define threads_created unit_threads_created
-#define dawdle unit_dawdle
-#define waits unit_waits
-#define wake_all_waiters unit_wake_all_waiters
-#define threads_joined unit_threads_joined
-#define arguments_on_the_stack unit_arguments_on_the_stack
-#define locks_held unit_locks_held
-#define wait_a_little unit_wait_a_little
-#define number_threads unit_number_threads
-#define my_number unit_my_number
 #define on_my_stack unit_on_my_stack
 #define fork_test unit_fork_test
+#define wait_a_little unit_wait_a_little
 
 /* Sleeps for a millisecond; the test waits, and does not hang. */
 void wait_a_little(void);
@@ -65,38 +57,10 @@ void begin(void);
 /* The same, and sends stdout to nowhere: the workers' lines do not matter. */
 void quiet(void);
 
-/* How many threads the folder under test has created so far. */
-int threads_created(void);
-
-/* How many it has joined, and how many of those it created were given the
- * address of a variable on the stack of the function that created them. */
-int threads_joined(void);
-int arguments_on_the_stack(void);
-
 /* Whether an address lies on the calling thread's stack. */
 bool on_my_stack(const void *address);
 
 /* As fork(), for a test: the folder under test may not call it. */
 pid_t fork_test(void);
-
-/* How many mutexes the calling thread holds. */
-int locks_held(void);
-
-/* Gives the threads that are created from now on a number; theirs is told by
- * my_number(), and is 0 in the tests' own. */
-void number_threads(int number);
-int my_number(void);
-
-/*
- * Makes the calling thread slow where others must not slip in: it takes 50 ms
- * longer to lock a mutex, and 50 ms longer to begin to wait for a condition.
- */
-void dawdle(void);
-
-/* How many times it has been about to wait for a condition variable. */
-int waits(void);
-
-/* Wakes, for no reason, all who wait for a condition variable. */
-void wake_all_waiters(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,12 +23,25 @@
 
 #define UNPACK(...) __VA_ARGS__
 
+/* SIGNAL_BEFORE: just before the first listen, or the second accept, poll,
+ * select or pselect, whichever it names, a SIGINT comes, and stderr says so. */
+static void signal_before(const char *call, int number)
+{
+    static int calls; /* only the main thread waits for connections here */
+    const char *named = getenv("SIGNAL_BEFORE");
+    if (named == NULL || strcmp(named, call) != 0 || ++calls != number)
+        return;
+    fprintf(stderr, "SIGINT, just before %s\n", call);
+    kill(getpid(), SIGINT);
+}
+
 /* Wraps a function that only waits: its type, its name, what it is given. */
 #define WAITS(type, name, parameters, arguments)                               \
     type __real_##name(UNPACK parameters);                                     \
     type __wrap_##name(UNPACK parameters);                                     \
     type __wrap_##name(UNPACK parameters)                                      \
     {                                                                          \
+        signal_before(#name, 2);                                               \
         watch_begin(A_CALL, NULL, #name, HERE);                                \
         type result = __real_##name arguments;                                 \
         watch_end();                                                           \
@@ -53,6 +67,10 @@ WAITS(int, select,
       (int count, fd_set *in, fd_set *out, fd_set *other,
        struct timeval *limit),
       (count, in, out, other, limit))
+WAITS(int, pselect,
+      (int count, fd_set *in, fd_set *out, fd_set *other,
+       const struct timespec *limit, const sigset_t *mask),
+      (count, in, out, other, limit, mask))
 WAITS(int, epoll_wait,
       (int epoll, struct epoll_event *events, int most, int limit),
       (epoll, events, most, limit))
@@ -187,6 +205,7 @@ int __wrap_listen(int listener, int backlog)
 {
     if (seconds("SLOW_START") > 0)
         __real_nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    signal_before("listen", 1);
     int result = __real_listen(listener, backlog);
     if (table != NULL && result == 0)
         table->listening = 1;
@@ -277,6 +296,7 @@ int __real_accept(int listener, struct sockaddr *address, socklen_t *size);
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size);
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size)
 {
+    signal_before("accept", 2);
     watch_begin(A_CALL, NULL, "accept", HERE);
     int result = __real_accept(listener, address, size);
     watch_end();

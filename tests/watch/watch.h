@@ -29,6 +29,8 @@
  *                       if there were too many threads
  *     SLOW_START=1      its listen and pthread_create take 0.2 s longer
  *     LATE_THREADS=1    its threads begin 0.3 s after their creation
+ *     SIGNAL_BEFORE=accept    a SIGINT comes just before its second accept (or
+ *                       poll, select, pselect; its first listen)
  *
  * Reading (tests/watch/tell.py; or its functions, in Python):
  *     tell.py FOLDER              what was found, as records: files in REPORT,
