@@ -194,7 +194,7 @@ Test(until_ctrl_c, nobody_there)
                     "A byte in a pipe");
 }
 
-/* Whether the signal has come that wrap.c sends. */
+/* Whether the signal has come that watch/calls.c sends. */
 static bool signal_came(const Server *server)
 {
     char *errors = server_errors(server);

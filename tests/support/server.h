@@ -31,7 +31,7 @@ typedef struct {
     bool slow_start;      /* its listen, pthread_create take 0.2 s longer */
     bool late_threads;    /* its threads begin 0.3 s after their creation */
     bool may_end;         /* do not insist that it listens */
-    const char *signal_before; /* a call: see support/wrap.c; NULL: none */
+    const char *signal_before; /* a call: see watch/watch.h; NULL: none */
 } Options;
 
 /* Starts the program and waits until it listens. */
