@@ -52,6 +52,7 @@ typedef enum {
     SLEEP,
     AWAIT,
     ACCEPT,
+    SPIN,
     GO,
     NOTE,
     END
@@ -102,7 +103,9 @@ struct Thread {
     Clock clock;
     const void *calls[CALLS];
     int call_depth;
-    int alone; /* steps since another thread ran */
+    uint64_t seen; /* the history of what it has read */
+    int rounds;    /* times that it has read the same */
+    int alone;     /* steps since another thread ran */
 
     jmp_buf registers;
     const char *stack_end; /* below it, nothing of its stack is in use */
@@ -165,6 +168,7 @@ void memory_prepare(void);
 void memory_reset(void);
 void memory_check_leaks(void);
 int memory_in_use(void); /* blocks */
+void memory_print(void); /* as JSON */
 void access_memory(const void *address, size_t size, bool writes,
                    const void *pc);
 

@@ -209,6 +209,23 @@ static void look_for_races(const char *address, size_t size, bool writes,
     }
 }
 
+/* An access that races is a step. What overlaps must not seem to be apart, so
+ * the objects are words, and it may touch several. */
+static void access_step(const void *address, size_t size, Action action,
+                        const void *pc)
+{
+    uintptr_t word = (uintptr_t)address & ~(uintptr_t)7;
+    uintptr_t end = (uintptr_t)address + size;
+    step(action, object_at((const void *)word, "memory", pc), pc);
+    while ((word += 8) < end) {
+        Object *object = object_at((const void *)word, "memory", pc);
+        if (action == WRITE)
+            touch(object, WRITE);
+        else
+            self->history = mix(self->history, object->history);
+    }
+}
+
 void access_memory(const void *address, size_t size, bool writes,
                    const void *pc)
 {
@@ -216,7 +233,7 @@ void access_memory(const void *address, size_t size, bool writes,
         return;
     bool mine = (size_t)((const char *)address - stack_of(self->id)) < STACK;
     if (race_count > 0 && !mine && is_race(pc))
-        step(writes ? WRITE : READ, object_at(address, "memory", pc), pc);
+        access_step(address, size, writes ? WRITE : READ, pc);
     check_alive(address, size, writes, pc);
     look_for_races(address, size, writes, pc);
 }
@@ -247,7 +264,7 @@ static void free_block(void *address, const void *pc)
     if (block == NULL || block->start != address)
         fail("not-allocated", pc, "frees what was not allocated");
     if (is_race(pc))
-        step(FREE, object_at(address, "memory", pc), pc);
+        access_step(address, 1, FREE, pc);
     if (block->freed_at != NULL)
         fail("freed", pc, "frees what %s has freed already, at {%p}",
              threads[block->freed_by].name, block->freed_at);
@@ -278,6 +295,23 @@ int memory_in_use(void)
     for (int i = 0; i < block_count; i++)
         count += blocks[i].freed_at == NULL;
     return count;
+}
+
+/* [address, bytes] of each small block that is in use. */
+void memory_print(void)
+{
+    printf("[");
+    const char *comma = "";
+    for (int i = 0; i < block_count; i++) {
+        if (blocks[i].freed_at != NULL || blocks[i].size > 1024)
+            continue;
+        printf("%s[%lu, \"", comma, (unsigned long)(uintptr_t)blocks[i].start);
+        for (size_t byte = 0; byte < blocks[i].size; byte++)
+            printf("%02x", (unsigned char)blocks[i].start[byte]);
+        printf("\"]");
+        comma = ", ";
+    }
+    printf("]");
 }
 
 void *model_malloc(size_t size)

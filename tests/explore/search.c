@@ -31,6 +31,7 @@
 #define STEPS 4000   /* of a run, at most */
 #define FOR_EVER 500 /* more steps than that, and nobody gets anywhere */
 #define ALONE 150    /* so long one thread goes round while others could run */
+#define ROUNDS 5     /* of a loop that waits for a change */
 #define STATES (1 << 22)
 #define SPURIOUS_MAX 2 /* wake-ups for no reason, in a run */
 
@@ -38,7 +39,7 @@ static const char *const names[] = {
     "begin",     "lock",   "trylock", "unlock", "wait",    "wake",  "signal",
     "broadcast", "create", "join",    "detach", "destroy", "post",  "take",
     "once",      "atomic", "read",    "write",  "free",    "yield", "sleep",
-    "await",     "accept", "go",      "note",   "end"};
+    "await",     "accept", "spin",    "go",     "note",    "end"};
 static const char *const outcomes[] = {"", "for no reason", "timed out",
                                        "nobody waited", "busy"};
 
@@ -74,9 +75,13 @@ static int bound, surprises, spurious;
 static bool cut; /* something was left out because of the bound */
 static bool use_states = true;
 
-static struct {
+static bool graph;          /* print all states, and the steps between them */
+static uint64_t last_state; /* where this run came from; 0 at its start */
+static int last_thread, last_line;
+
+static struct State {
     uint64_t key;
-    int left;
+    int left; /* surprises that were left, and one */
 } * states;
 static size_t state_count;
 static uint64_t generation; /* of the states: one for each search */
@@ -190,6 +195,8 @@ static bool enabled(const Thread *t)
         return t->object->owner == NULL;
     case AWAIT:
         return *t->flag != 0;
+    case SPIN:
+        return t->object->history != t->seen;
     case ACCEPT:
         return net_has_clients();
     case SLEEP:
@@ -225,38 +232,49 @@ int choose(int count)
     return next_option(count);
 }
 
-/* Tells whether all was as it is now once before, with at least as many
- * surprises to come. */
-static bool seen_before(const Thread *current)
+/* Returns what stands for all that has happened so far, in whichever order. */
+static uint64_t state_key(void)
 {
-    uint64_t key = mix(generation, 1);
+    uint64_t key = 0;
     for (int i = 0; i < THREADS; i++)
         if (threads[i].used)
             key += mix(threads[i].history,
                        (uint64_t)(threads[i].signalled * 64
                                   + threads[i].started * 32 + i));
-    key = mix(key, current == NULL ? 99 : (uint64_t)current->id);
-    key = mix(key, (uint64_t)spurious) | 1;
-    int left = bound - surprises + 1;
-    for (size_t i = key % STATES;; i = (i + 1) % STATES) {
-        if (states[i].key == key) {
-            if (states[i].left >= left)
-                return true;
-            states[i].left = left;
-            return false;
-        }
-        if (states[i].key == 0) {
-            if (state_count < STATES / 2) {
-                states[i].key = key;
-                states[i].left = left;
-                state_count++;
-            }
-            return false;
-        }
+    return key;
+}
+
+/* Returns where a key stands in the table of states, or room for it. */
+static struct State *find_state(uint64_t key)
+{
+    key = mix(generation, key) | 1;
+    size_t i = key % STATES;
+    while (states[i].key != 0 && states[i].key != key)
+        i = (i + 1) % STATES;
+    if (states[i].key == 0 && state_count < STATES / 2) {
+        states[i].key = key;
+        state_count++;
     }
+    return &states[i];
+}
+
+/* Tells whether all was as it is now once before, with at least as many
+ * surprises to come. */
+static bool seen_before(const Thread *current)
+{
+    uint64_t who = current == NULL ? 99 : (uint64_t)current->id;
+    struct State *state =
+        find_state(mix(mix(state_key(), who), (uint64_t)spurious));
+    int left = bound - surprises + 1;
+    if (state->left >= left)
+        return true;
+    if (state->key != 0)
+        state->left = left;
+    return false;
 }
 
 static _Noreturn void finish(void);
+static void meet_state(void);
 
 typedef struct {
     Thread *thread;
@@ -296,9 +314,11 @@ static Thread *pick(void)
         fail_weakly("for-ever", self->pc,
                     "goes round and round, and so would "
                     "for ever: nobody gets anywhere");
-    if (failure.found && steps >= failure.steps)
+    if (failure.found && !graph && steps >= failure.steps)
         _longjmp(home, PRUNED);
     bool can = !self->done && enabled(self) && self->action != GO;
+    if (graph)
+        meet_state();
     if (use_states && path_depth == path_length
         && seen_before(can ? self : NULL))
         _longjmp(home, PRUNED);
@@ -324,6 +344,7 @@ static Thread *pick(void)
             thread->outcome = TIMED_OUT;
         }
     }
+    last_thread = thread->id;
     thread->alone = thread == self ? thread->alone + 1 : 0;
     return thread;
 }
@@ -350,13 +371,31 @@ void touch(Object *object, uint64_t how)
     object->history = self->history;
 }
 
+/* Tells whether a thread reads the same again, as it did many times before: it
+ * waits for a change, and what it reads meanwhile makes no difference. */
+static bool spins(Action action, const Object *object, const void *pc)
+{
+    bool again = action == READ
+                 && (self->action == READ || self->action == SPIN)
+                 && self->object == object && self->pc == pc
+                 && self->seen == object->history;
+    self->rounds = again ? self->rounds + 1 : 0;
+    return self->rounds > ROUNDS;
+}
+
 void step(Action action, Object *object, const void *pc)
 {
+    if (spins(action, object, pc))
+        action = SPIN;
     self->action = action;
     self->object = object;
     self->pc = pc;
     switch_to(pick());
-    if (object != NULL)
+    if (action == READ || action == SPIN) {
+        /* What others read makes no difference to it. */
+        self->seen = object->history;
+        self->history = mix(mix(self->history, READ), object->history);
+    } else if (object != NULL)
         touch(object, (uint64_t)action * 8 + (uint64_t)self->outcome);
     else
         self->history = mix(self->history, (uint64_t)action);
@@ -460,7 +499,7 @@ static void print_line(const Line *line)
 
 static void print_thread(const Thread *t)
 {
-    fprintf(out, "{\"id\": %d, \"name\": ", t->id);
+    fprintf(out, "\"id\": %d, \"name\": ", t->id);
     print_text(t->name);
     fprintf(out, ", \"done\": %s, \"action\": \"%s\", \"pc\": %lu, ",
             t->done ? "true" : "false", names[t->action], number(t->pc));
@@ -473,7 +512,6 @@ static void print_thread(const Thread *t)
         print_object("object", t->object);
     if (t->mutex != NULL)
         print_object("mutex", t->mutex);
-    fprintf(out, "}");
 }
 
 static void print_failure(const char *key, const void *pc, const char *text)
@@ -488,8 +526,9 @@ static void print_failure(const char *key, const void *pc, const char *text)
     for (int i = 0; i < THREADS; i++) {
         if (!threads[i].used)
             continue;
-        fprintf(out, "%s", comma);
+        fprintf(out, "%s{", comma);
         print_thread(&threads[i]);
+        fprintf(out, "}");
         comma = ",\n   ";
     }
     fprintf(out, "],\n  \"steps\": [");
@@ -498,6 +537,67 @@ static void print_failure(const char *key, const void *pc, const char *text)
         print_line(&lines[i]);
     }
     fprintf(out, "]}");
+}
+
+/* --- the graph: a line of JSON for each state, and for each step --- */
+
+static void print_state(uint64_t key)
+{
+    printf("{\"state\": %lu, \"threads\": [", (unsigned long)key);
+    const char *comma = "";
+    for (Thread *t = threads; t < threads + THREADS; t++) {
+        if (!t->used)
+            continue;
+        printf("%s{\"can\": \"%s\", ", comma,
+               t->done          ? "ended"
+               : enabled(t)     ? "yes"
+               : by_surprise(t) ? "surprise"
+                                : "no");
+        print_thread(t);
+        printf("}");
+        comma = ", ";
+    }
+    printf("], \"memory\": ");
+    memory_print();
+    printf("}\n");
+}
+
+/* The steps of a thread since the last state. */
+static void print_edge(void)
+{
+    printf("{\"from\": %lu, \"thread\": %d, \"steps\": [",
+           (unsigned long)last_state, last_thread);
+    for (int i = last_line; i < line_count; i++) {
+        printf("%s", i > last_line ? ", " : "");
+        print_line(&lines[i]);
+    }
+    printf("]");
+}
+
+static void meet_state(void)
+{
+    out = stdout;
+    uint64_t key = state_key();
+    if (find_state(mix(key, 1))->left++ == 0)
+        print_state(key);
+    if (last_state != 0
+        && find_state(mix(mix(last_state, key), (uint64_t)last_thread))->left++
+               == 0) {
+        print_edge();
+        printf(", \"to\": %lu}\n", (unsigned long)key);
+    }
+    last_state = key;
+    last_line = line_count;
+}
+
+/* A state, or a step from it, in which the run ends. */
+static void print_end(const char *key, const char *text)
+{
+    out = stdout;
+    print_edge();
+    printf(", \"end\": \"%s\", \"text\": ", key);
+    print_text(text);
+    printf("}\n");
 }
 
 /* Keeps the report: the search goes on, for a shorter one. */
@@ -509,6 +609,8 @@ void fail(const char *key, const void *pc, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
 
+    if (graph)
+        print_end(key, text);
     failure.found = true;
     failure.steps = steps;
     free(failure.report);
@@ -549,6 +651,13 @@ static _Noreturn void finish(void)
     if (scenario->check != NULL)
         scenario->check();
     for (Thread *t = threads; t < threads + THREADS; t++)
+        if (t->used && !t->done && t->action == SPIN) {
+            self = t;
+            fail_weakly("for-ever", t->pc,
+                        "looks again and again, and nothing "
+                        "changes");
+        }
+    for (Thread *t = threads; t < threads + THREADS; t++)
         if (t->used && !t->done && !may_stay(t, THREADS))
             fail("stuck", t->pc, "no thread can go on");
     if (!scenario->leaves) {
@@ -557,6 +666,8 @@ static _Noreturn void finish(void)
                 fail("not-joined", NULL, "%s is never joined", t->name);
         memory_check_leaks();
     }
+    if (graph)
+        print_end("well", "");
     _longjmp(home, DONE);
 }
 
@@ -572,6 +683,7 @@ static void *run_main(void *arg)
 static void run_once(void)
 {
     run++;
+    last_state = 0;
     steps = surprises = spurious = path_depth = line_count = 0;
     for (int i = 0; i < THREADS; i++)
         threads[i].used = threads[i].by_reader = false;
@@ -622,9 +734,11 @@ restart:
     }
     do {
         run_once();
-        if (new_races) {
+        if (new_races && !weak_fails) {
             weak_seen = true;
-            bound = 0; /* its steps are others now */
+            if (graph)
+                printf("{\"again\": true}\n");
+            bound = graph ? bound : 0; /* its steps are others now */
             goto restart;
         }
         if (failure.found && deadline > now() + extra)
@@ -734,18 +848,19 @@ static enum Search try_scenario(int i, int limit, double deadline, double extra)
 static enum Search try_all(int last, const char *only, double deadline,
                            double extra)
 {
-    for (int limit = 0; limit <= (weak_seen && last > 1 ? 1 : last); limit++)
+    for (int limit = graph ? last : 0;
+         limit <= (weak_seen && last > 1 ? 1 : last); limit++)
         for (int i = 0; i < scenario_count; i++) {
             if (only != NULL && strcmp(only, scenarios[i].name) != 0)
                 continue;
-            if (!finished[i] && completed[i] + 1 >= limit
+            if (!finished[i] && (completed[i] + 1 >= limit || graph)
                 && try_scenario(i, limit, deadline, extra) == FOUND)
                 return FOUND;
         }
     return COMPLETE;
 }
 
-/* Usage: explorer SURPRISES SECONDS EXTRA SCENARIO|all [every] */
+/* Usage: explorer SURPRISES SECONDS EXTRA SCENARIO|all [every|graph] */
 int main(int argc, char *argv[])
 {
     if (argc < 5)
@@ -754,7 +869,8 @@ int main(int argc, char *argv[])
     double begun = now(), deadline = begun + atof(argv[2]);
     double extra = atof(argv[3]);
     const char *only = strcmp(argv[4], "all") == 0 ? NULL : argv[4];
-    use_states = argc < 6; /* "every": count every schedule, same or not */
+    use_states = argc < 6 || strcmp(argv[5], "every") != 0;
+    graph = argc > 5 && strcmp(argv[5], "graph") == 0;
     prepare();
 
     enum Search result;

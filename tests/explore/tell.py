@@ -7,7 +7,7 @@ from pathlib import Path
 
 WIDTH = 100
 STOPS = ("stuck", "lost")  # nothing wrong is done: what should come does not
-ACCESSES = ("read", "write", "free")
+ACCESSES = ("read", "write", "free", "spin")
 
 
 class Code:
@@ -126,7 +126,8 @@ class Story:
             "take": f"takes {thing}", "atomic": "uses an atomic variable",
             "read": "reads", "write": "writes", "free": "frees",
             "yield": "lets others go first", "sleep": "sleeps",
-            "await": "goes on", "once": f"calls once: {thing}",
+            "await": "goes on", "go": "goes on",
+            "spin": "looks again and again", "once": f"calls once: {thing}",
             "accept": f"accepts connection {step.get('other')}",
         }.get(action, action)
 
@@ -189,11 +190,14 @@ class Story:
                                               int(p.split(":")[1])))
         return [f"{place.ljust(wide)}  {seen[place]}" for place in ordered[:most]]
 
+    def places(self, text):
+        """The text, with places for addresses."""
+        return re.sub(r"\{0x([0-9a-f]+)\}", lambda found:
+                      self.code.place(int(found.group(1), 16)) or "?", text)
+
     def what(self):
         """What went wrong, with places for addresses."""
-        text = re.sub(r"\{0x([0-9a-f]+)\}", lambda found:
-                      self.code.place(int(found.group(1), 16)) or "?",
-                      self.failure["text"])
+        text = self.places(self.failure["text"])
         key, who = self.failure["key"], self.person(self.failure["thread"])
         if key in ("stuck", "lost", "leak", "leak-per-job", "not-joined", "no-job",
                    "doubled", "order", "caller-runs", "thread-per-job",
