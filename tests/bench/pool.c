@@ -5,29 +5,17 @@
  * CPU time is that of all threads together: on a busy machine it tells more.
  * All single results go to the file that is named as the argument.
  */
-#define _GNU_SOURCE /* sched_setaffinity() */
-#include "pool.h"
-#include "../support/clock.h"
+#include "measure.h"
 #include "thread_pool.h" /* THREAD_POOL_CAPACITY */
 
-#include <malloc.h>
-#include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
-#include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ROUNDS 5
 #define JOBS 1000000
 #define SMALL_QUEUE 1024
-#define MAX_THREADS 64
 #define SIDES_MAX 5
 
 static const Side *const sides[] = {
@@ -43,211 +31,6 @@ static const Side *const sides[] = {
 enum { SIDES = sizeof sides / sizeof *sides };
 
 static FILE *raw;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench: %s\n", what);
-    exit(EXIT_FAILURE);
-}
-
-/* --- what the jobs do ---------------------------------------------------- */
-
-typedef struct {
-    _Alignas(64) size_t jobs;
-    char rest[56];
-} Counter;
-
-static Counter counters[MAX_THREADS]; /* one for each thread */
-static atomic_size_t counter_count;
-static _Thread_local Counter *counter;
-static unsigned long spin; /* rounds of computing in a job */
-static sem_t *announce;    /* posted by each job, unless NULL */
-static sem_t gate;         /* what the job waits for whose arg it is */
-
-void bench_job(void *arg)
-{
-    if (arg == &gate)
-        sem_wait(&gate);
-    if (counter == NULL)
-        counter = &counters[atomic_fetch_add(&counter_count, 1)];
-    counter->jobs++;
-    uint64_t x = (uintptr_t)arg;
-    for (unsigned long i = 0; i < spin; i++)
-        __asm__ volatile("" : "+r"(x) : "r"(x * 6364136223846793005u + i));
-    if (announce != NULL)
-        sem_post(announce);
-}
-
-/* Ends the program unless so many jobs have run. */
-static void check_count(size_t expected)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < MAX_THREADS; i++)
-        sum += counters[i].jobs;
-    if (sum != expected)
-        die("jobs were lost, or ran twice");
-}
-
-/* --- measurements: each runs in a process of its own --------------------- */
-
-typedef struct {
-    const Side *side;
-    size_t workers, producers, capacity, jobs;
-} Setup;
-
-static const Setup *current;
-
-static void *produce(void *arg)
-{
-    static char any;
-    for (size_t i = 0; i < current->jobs / current->producers; i++)
-        current->side->submit(bench_job, &any);
-#ifdef WITH_UV
-    if (current->side == &libuv)
-        libuv.finish();
-#endif
-    return arg;
-}
-
-/* Seconds for all jobs, from the first push to the last thread's end. */
-static double throughput(const Setup *setup)
-{
-    current = setup;
-    setup->side->start(setup->workers, setup->capacity);
-    double start = now();
-    pthread_t threads[MAX_THREADS];
-    for (size_t i = 1; i < setup->producers; i++)
-        if (pthread_create(&threads[i], NULL, produce, NULL) != 0)
-            die("no thread");
-    produce(NULL);
-    for (size_t i = 1; i < setup->producers; i++)
-        pthread_join(threads[i], NULL);
-    setup->side->finish();
-    double seconds = now() - start;
-    check_count(setup->jobs);
-    return seconds;
-}
-
-static void *compute(void *arg)
-{
-    for (size_t i = 0; i < current->jobs / current->workers; i++)
-        bench_job(arg);
-    return NULL;
-}
-
-/* Seconds that so many threads take, which run the same. */
-static double in_threads(const Setup *setup, void *(*run)(void *))
-{
-    current = setup;
-    double start = now();
-    pthread_t threads[MAX_THREADS];
-    for (size_t i = 0; i < setup->workers; i++)
-        if (pthread_create(&threads[i], NULL, run, threads) != 0)
-            die("no thread");
-    for (size_t i = 0; i < setup->workers; i++)
-        pthread_join(threads[i], NULL);
-    return now() - start;
-}
-
-/* Seconds for all jobs, shared out beforehand, without a pool: the ideal. */
-static double ideal(const Setup *setup)
-{
-    double seconds = in_threads(setup, compute);
-    check_count(setup->jobs);
-    return seconds;
-}
-
-/* Seconds for one job after the other, all on one CPU. */
-static double round_trip(const Setup *setup)
-{
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    CPU_SET(0, &cpus);
-    sched_setaffinity(0, sizeof cpus, &cpus);
-    static sem_t done;
-    sem_init(&done, 0, 0);
-    announce = &done;
-    setup->side->start(setup->workers, setup->capacity);
-    double start = now();
-    for (size_t i = 0; i < setup->jobs; i++) {
-        setup->side->submit(bench_job, &done);
-        while (sem_wait(&done) != 0)
-            ;
-    }
-    double seconds = now() - start;
-    setup->side->finish();
-    check_count(setup->jobs);
-    return seconds;
-}
-
-/* Bytes of heap for all jobs while they wait in the queue. */
-static double memory(const Setup *setup)
-{
-    struct mallinfo2 before = mallinfo2();
-    setup->side->start(setup->workers, setup->capacity);
-    setup->side->submit(bench_job, &gate);
-    for (size_t i = 1; i < setup->jobs; i++)
-        setup->side->submit(bench_job, &before);
-    struct mallinfo2 after = mallinfo2();
-    sem_post(&gate);
-    setup->side->finish();
-    check_count(setup->jobs);
-    return (double)(after.uordblks + after.hblkhd)
-           - (double)(before.uordblks + before.hblkhd);
-}
-
-static pthread_mutex_t bare = PTHREAD_MUTEX_INITIALIZER;
-static size_t bare_count;
-
-static void *lock_and_unlock(void *arg)
-{
-    for (size_t i = 0; i < current->jobs / current->workers; i++) {
-        pthread_mutex_lock(&bare);
-        bare_count++;
-        pthread_mutex_unlock(&bare);
-    }
-    return arg;
-}
-
-/* Seconds for all operations of threads that contend for one mutex. */
-static double bare_mutex(const Setup *setup)
-{
-    double seconds = in_threads(setup, lock_and_unlock);
-    if (bare_count != setup->jobs)
-        die("the mutex does not exclude");
-    return seconds;
-}
-
-/* --- running them -------------------------------------------------------- */
-
-typedef double Measurement(const Setup *setup);
-
-/* Returns what a measurement returns that has a process of its own, and stores
-   the seconds of CPU time that all threads of the process needed. */
-static double apart(Measurement *measure, const Setup *setup, double *cpu)
-{
-    int ends[2];
-    double result;
-    fflush(NULL);
-    if (pipe(ends) != 0)
-        die("no pipe");
-    pid_t child = fork();
-    if (child == -1)
-        die("no process");
-    if (child == 0) {
-        result = measure(setup);
-        _exit(write(ends[1], &result, sizeof result) != sizeof result);
-    }
-    close(ends[1]);
-    if (read(ends[0], &result, sizeof result) != sizeof result)
-        die("a measurement failed");
-    close(ends[0]);
-    struct rusage usage;
-    wait4(child, NULL, 0, &usage);
-    *cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
-           + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    return result;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -359,27 +142,9 @@ static void trivial_jobs(void)
            median(column.results) * 1e9 / (10 * JOBS));
 }
 
-/* Finds how many rounds of computing take 4 microseconds. */
-static void calibrate(void)
-{
-    double best = 1;
-    spin = 1000000;
-    for (int i = 0; i < 20; i++) {
-        double start = now();
-        bench_job(NULL);
-        double seconds = now() - start;
-        if (seconds < best)
-            best = seconds;
-    }
-    spin = (unsigned long)(4e-6 / best * 1e6);
-    counters[0].jobs = 0;
-    counter = NULL;
-    counter_count = 0;
-}
-
 static void jobs_of_4_us(void)
 {
-    calibrate();
+    let_jobs_take(4e-6);
     Setup setup = {.producers = 1, .workers = 4, .jobs = 100000};
     Column columns[3] = {
         {.measure = ideal, .setup = setup},
@@ -390,7 +155,7 @@ static void jobs_of_4_us(void)
     columns[1].setup.capacity = setup.jobs;
     columns[2].setup.capacity = SMALL_QUEUE;
     measure("4 us jobs", columns, 3);
-    spin = 0;
+    let_jobs_take(0);
 
     static const char *const labels[] = {
         "no pool: the ideal", "ours, room for all", "ours, 1024, full"};

@@ -2,7 +2,7 @@
 BENCH_ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/../..)
 BENCH_OUT := $(BENCH_ROOT)/build/bench
 BENCH_SRC := $(addprefix $(BENCH_ROOT)/,\
-    $(addprefix tests/bench/pool,.c _ours.c _textbook.c) \
+    tests/bench/measure.c $(addprefix tests/bench/pool,.c _ours.c _textbook.c) \
     final/job_queue.c final/thread_pool.c)
 
 bench-pool: $(BENCH_OUT)/pool
@@ -10,7 +10,7 @@ bench-pool: $(BENCH_OUT)/pool
 
 # One side more for each library that pkg-config finds. Without one the bench
 # says so, and fails where it must be complete.
-$(BENCH_OUT)/pool: $(wildcard $(BENCH_ROOT)/tests/bench/pool*) \
+$(BENCH_OUT)/pool: $(wildcard $(BENCH_ROOT)/tests/bench/*.[ch]) \
     $(BENCH_SRC) $(wildcard $(BENCH_ROOT)/final/*.h)
 	mkdir -p $(@D)
 	set -eu; more=; \
