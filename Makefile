@@ -62,7 +62,8 @@ sources:
 #:   make test-teeth          the tests' tests: programs that must not pass
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
-#:   make sanitize            threads and memory: sanitizers and valgrind
+#:   make sanitize            threads and memory: sanitizers and valgrind; or of one
+#:                            program: SRC=~/hello STEP=07
 #:   make explore STEP=07     every order in which threads can meet at the queue
 #:                            and the pool; SRC=~/hello, or LISTING=6-2
 #:   make check               after a small change: text, generated files, lint;
@@ -101,8 +102,14 @@ explore:
 test-explore:
 	@tests/explore/test
 
-lint check sanitize:
+test-watch:
+	@tests/watch/test
+
+lint check:
 	@tests/ci/$@
+
+sanitize:
+	@SRC='$(own)' STEP='$(STEP)' tests/ci/sanitize
 
 bench:
 	@$(MAKE) --no-print-directory -C tests/bench
@@ -136,5 +143,5 @@ clean:
 	$(MAKE) -C final clean
 
 .PHONY: help diff compare debug watch run build sources timeline listing figures test test-tutorial test-final test-solutions \
-    test-teeth explore test-explore test-repeat test-browser sanitize lint check bench setup setup-bench update format \
+    test-teeth explore test-explore test-watch test-repeat test-browser sanitize lint check bench setup setup-bench update format \
     renumber clean
