@@ -259,8 +259,9 @@ class Table:
             text = f"waits to be woken: {self.lines.first_argument(line, 'a condition')}"
             return text + where + held
         if thread.waits == A_THREAD:
-            other = self.threads[thread.object]
-            text = f"waits for the end of {thread_name(other.flags, other.number)}"
+            other = self.next_of(thread)
+            text = "waits for the end of " + (
+                thread_name(other.flags, other.number) if other else "a thread")
             return text + where + held
         if thread.waits == A_CALL:
             call = _text(struct.pack("<2Q", thread.object, thread.words["with"]))

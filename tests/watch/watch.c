@@ -33,6 +33,7 @@ int __real_pthread_create(pthread_t *id, const pthread_attr_t *attributes,
 Table *table;
 static _Thread_local Thread *self;
 static _Thread_local bool dawdling;
+static _Thread_local int calls; /* that it is in: one, or a handler's, too */
 static _Thread_local uintptr_t stack_top; /* frames lie below */
 static pthread_key_t at_the_end;
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* guards what is rarely changed */
@@ -197,7 +198,7 @@ void watch_begin(uint64_t kind, const void *object, const void *with,
                  const void *line)
 {
     struct timespec now = {0, 0};
-    if (watch_self() == NULL)
+    if (watch_self() == NULL || calls++ > 0) /* in a signal's handler */
         return;
     if (kind != A_MUTEX) /* which is quick, most of the time */
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -217,7 +218,7 @@ void watch_begin(uint64_t kind, const void *object, const void *with,
 
 void watch_end(void)
 {
-    if (self != NULL)
+    if (self != NULL && --calls == 0)
         self->waits = NOTHING;
 }
 
@@ -425,8 +426,10 @@ WRAP(int, pthread_join, pthread_t id, void **result)
     if (thread != NULL && !(thread->flags & OF_THE_TEST)) {
         check_thread(thread, "joined", HERE);
         thread->joined = (uint64_t)HERE;
-        watch_begin(A_THREAD, (void *)(thread - table->threads), NULL, HERE);
     }
+    watch_begin(A_THREAD,
+                (void *)(thread != NULL ? thread - table->threads : -1), NULL,
+                HERE);
     int error = __real_pthread_join(id, result);
     watch_end();
     if (error == 0) {
