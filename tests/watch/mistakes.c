@@ -11,12 +11,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 typedef struct {
@@ -405,6 +407,28 @@ static void worker_ended(void)
     watch_stay(true);
     create(nothing, NULL);
     sleep(9);
+}
+
+/*
+ * key: thread-per-job
+ * got: another thread is created, in DA
+ * source: DA
+ */
+static void thread_per_job(void)
+{
+    pthread_t thread;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    listen(listener, 1);
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    connect(client, (struct sockaddr *)&address, size);
+    watch_stay(true);
+    pthread_create(&thread, NULL, for_ever, NULL);
+    accept(listener, NULL, NULL);
+    pthread_create(&thread, NULL, for_ever, NULL); /* DA */
 }
 
 /*
@@ -813,47 +837,27 @@ int main(int argc, char *argv[])
         const char *name;
         void (*function)(void);
     } cases[] = {
-        CASE(returned_locked),
-        CASE(returned_locked_to_a_test),
-        CASE(ended_locked),
-        CASE(locked_twice),
-        CASE(unlocked_by_another),
-        CASE(unlocked_unlocked),
-        CASE(unlocked_twice),
-        CASE(destroyed_locked),
-        CASE(destroyed_waiting),
-        CASE(mutex_destroyed_waiting),
-        CASE(freed_waiting),
-        CASE(used_destroyed),
-        CASE(destroyed_twice),
-        CASE(not_initialised),
-        CASE(initialised_twice),
-        CASE(wait_unlocked),
-        CASE(two_mutexes),
-        CASE(nobody_woken),
-        CASE(joined_twice),
-        CASE(joined_and_detached),
-        CASE(joins_itself),
-        CASE(worker_ended),
-        CASE(not_joined),
-        CASE(freed_running),
-        CASE(not_detached),
-        CASE(closed_twice),
-        CASE(closed_under_a_stream),
-        CASE(holds_and_sleeps),
-        CASE(a_circle),
-        CASE(join_only),
-        CASE(a_silent_client),
-        CASE(somebody_keeps_it),
-        CASE(right_pool),
-        CASE(right_recursive),
-        CASE(right_initialisers),
-        CASE(right_time_out),
-        CASE(right_cancelled),
-        CASE(right_many_threads),
-        CASE(right_handshake),
-        CASE(right_fork),
-        CASE(right_woken),
+        CASE(returned_locked),     CASE(returned_locked_to_a_test),
+        CASE(ended_locked),        CASE(locked_twice),
+        CASE(unlocked_by_another), CASE(unlocked_unlocked),
+        CASE(unlocked_twice),      CASE(destroyed_locked),
+        CASE(destroyed_waiting),   CASE(mutex_destroyed_waiting),
+        CASE(freed_waiting),       CASE(used_destroyed),
+        CASE(destroyed_twice),     CASE(not_initialised),
+        CASE(initialised_twice),   CASE(wait_unlocked),
+        CASE(two_mutexes),         CASE(nobody_woken),
+        CASE(joined_twice),        CASE(joined_and_detached),
+        CASE(joins_itself),        CASE(worker_ended),
+        CASE(thread_per_job),      CASE(not_joined),
+        CASE(freed_running),       CASE(not_detached),
+        CASE(closed_twice),        CASE(closed_under_a_stream),
+        CASE(holds_and_sleeps),    CASE(a_circle),
+        CASE(join_only),           CASE(a_silent_client),
+        CASE(somebody_keeps_it),   CASE(right_pool),
+        CASE(right_recursive),     CASE(right_initialisers),
+        CASE(right_time_out),      CASE(right_cancelled),
+        CASE(right_many_threads),  CASE(right_handshake),
+        CASE(right_fork),          CASE(right_woken),
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (argc > 1 && strcmp(argv[1], cases[i].name) == 0) {

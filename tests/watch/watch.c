@@ -355,6 +355,18 @@ WRAP(int, pthread_create, pthread_t *id, const pthread_attr_t *attributes,
         return EAGAIN;
     if (watch_self() == NULL)
         return __real_pthread_create(id, attributes, start, arg);
+    if (table->stay != 0 && table->accepted > 0)
+        watch_finding(
+            "key: thread-per-job\n"
+            "did: connections were accepted, and jobs run\n"
+            "expected: the pool's threads are created once, by "
+            "thread_pool_new\n"
+            "got: another thread is created, in {line:%lx}\n"
+            "cause: a job goes to the threads that there are, through "
+            "the queue; it gets none of its own\n"
+            "read: Execute\n"
+            "source: {line:%lx}",
+            AT(HERE), AT(HERE));
     table->created++;
     table->on_the_stack +=
         (uintptr_t)arg > (uintptr_t)__builtin_frame_address(0)
