@@ -105,7 +105,8 @@ struct Thread {
     int call_depth;
     uint64_t seen; /* the history of what it has read */
     int rounds;    /* times that it has read the same */
-    int alone;     /* steps since another thread ran */
+    uint64_t allocations;
+    int alone; /* steps since another thread ran */
 
     jmp_buf registers;
     const char *stack_end; /* below it, nothing of its stack is in use */
@@ -166,6 +167,7 @@ void release(Clock *clock);
 char *stack_of(int thread); /* its lowest address */
 void memory_prepare(void);
 void memory_reset(void);
+uint64_t memory_name(const void *address);
 void memory_check_leaks(void);
 int memory_in_use(void); /* blocks */
 void memory_print(void); /* as JSON */

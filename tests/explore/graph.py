@@ -16,7 +16,8 @@
      "steps": [{"from": 0, "to": 1, "thread": 0,
                 "does": [["job_queue.c", 39, "locks mutex"], …]}, …],
                                     several lines: what it tells on the way
-               … or, for the last of a run, instead of "to"
+               … or, for the last of a run ("thread" is null where none can go on),
+                 instead of "to"
                "end": "well"        or the key of what goes wrong, and
                "text": "consumer 1 reads through a pointer that is NULL"
      "orders": 1056,                so many ways lead through the graph
@@ -195,7 +196,8 @@ def make(text, program, folder):
 
     def step_now(step):
         result = {"from": number[step["from"]],
-                  "thread": order.index(step["thread"]),
+                  "thread": (order.index(step["thread"])
+                             if step["thread"] in order else None),
                   "does": [[*(code.at(line["pc"]) or (None, None))[:2],
                             story.words(line)] for line in step["steps"]]}
         if "to" in step:

@@ -31,6 +31,7 @@ typedef struct {
     size_t size;
     const void *allocated_at, *freed_at;
     int freed_by;
+    uint64_t name;
 } Block;
 
 /* What objcopy called the program's own variables. */
@@ -150,6 +151,17 @@ static void check_alive(const char *address, size_t size, bool writes,
     }
 }
 
+/* Returns what stands for an address, whichever order the threads ran in: that
+ * of a block depends on who allocated before. */
+uint64_t memory_name(const void *address)
+{
+    size_t offset = (size_t)((const char *)address - memory);
+    const Block *block = offset < HEAP ? block_of(address) : NULL;
+    if (block == NULL)
+        return mix((uint64_t)(uintptr_t)address, 1);
+    return mix(block->name, (uint64_t)((const char *)address - block->start));
+}
+
 static bool is_race(const void *pc)
 {
     for (int i = 0; i < race_count; i++)
@@ -250,7 +262,9 @@ static void *allocate(size_t alignment, size_t size, const void *pc)
         return NULL;
     }
     Block *block = &blocks[block_count++];
-    *block = (Block){memory + used, size, pc, NULL, 0};
+    *block =
+        (Block){memory + used, size, pc,
+                NULL,          0,    mix(self->history, ++self->allocations)};
     used += size;
     memset(block->start, 0xa5, size); /* not what it should be */
     return block->start;

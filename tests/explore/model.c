@@ -36,12 +36,8 @@ static Object *new_object(const void *address, const char *type)
     if (object_count == OBJECTS)
         not_explored("more objects than there is room for");
     Object *object = &objects[object_count++];
-    /* Its name is who met it first, and when: not its address, which may
-     * depend on the order. */
-    *object =
-        (Object){.type = type,
-                 .address = address,
-                 .history = mix(self->history, ++self->clock.at[self->id])};
+    *object = (Object){
+        .type = type, .address = address, .history = memory_name(address)};
     return object;
 }
 

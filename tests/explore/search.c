@@ -648,6 +648,7 @@ static bool may_stay(const Thread *t, int depth)
 /* No thread can go on. Is that as it should be? */
 static _Noreturn void finish(void)
 {
+    last_thread = -1; /* what ends now is no thread's step */
     if (scenario->check != NULL)
         scenario->check();
     for (Thread *t = threads; t < threads + THREADS; t++)
