@@ -25,6 +25,8 @@ UNITS, ANSWERS, LESSON, MEMORY, HOSTILE = range(len(STAGES))
 LIMIT = 60
 
 
+# Findings that a hint of the watched threads explains better.
+HINTED = {"no-wake-up", "close-wakes", "not-run", "no-answer", "hangs"}
 # Findings that become clear when one sees where each thread waits.
 WAITS_SHOWN = {"hangs", "no-answer", "still-runs", "no-end", "not-run", "lock-held",
                "close-wakes", "no-wake-up", "close-unlocked"}
@@ -200,6 +202,8 @@ class Runner:
         for page in course.PAGES:
             shutil.copy(course.ROOT / "assets" / page, folder / "pages")
         watch = tell.environment(self.suite.step) if case.where[0] > UNITS else {}
+        if self.suite.step.can["ends_after_two"]:  # too early is told by the tests
+            watch.pop("WATCH_STAY", None)
         return {**self.environment, **watch, "WATCH": str(folder / "watch"),
                 "REPORT": str(folder / "report"),
                 "PAGES": str(folder / "pages"), "TMPDIR": str(folder / "tmp")}
@@ -241,23 +245,42 @@ class Runner:
             if good and process.returncode:  # could not be run, and says why
                 result.skipped = said.strip()
         found = [parse(text, case.name) for text in tell.findings(folder / "watch")]
-        if found: # what went wrong with a thread explains all else
+        if found:  # what went wrong with a thread explains all else
             result.records = found[:1]
+            self._blame_creation(found[0], case, folder / "watch")
         elif good:
             result.records = []
         else:
             if not result.records:
                 result.records = [self._no_words(case, process.returncode, said)]
             self._explain(result.records[0], folder / "watch")
+            self._blame_creation(result.records[0], case, folder / "watch")
         for record in result.records:
             record.where = case.where
         shutil.rmtree(folder, ignore_errors=True)
         return result
 
     @staticmethod
+    def _blame_creation(record: Record, case: Case, watch: Path):
+        """A thread that was not created, or that was given what does not stay, is
+        the cause of what comes after it."""
+        if "cannot_be_created" in case.name:
+            record.cause = ("what pthread_create returns is not looked at: 0 is "
+                            "success, all else the error's number")
+            record.key = "create-error"
+        elif record.key in ("closed-twice", "ended-6", "ended-11") and any(
+                table.words["on_the_stack"] for table in tell.tables(watch)):
+            record.cause = ("a thread is given the address of a local variable of "
+                            "the function that creates it: by the time that it "
+                            "looks, the variable has changed. Pass the value")
+            record.key, record.read = "stack", "The address of a loop's variable"
+
+    @staticmethod
     def _explain(record: Record, watch: Path):
         """Adds what the watched threads show: a hint, and where each one waits."""
         for text in tell.findings(watch, hints=True)[:1]:
+            if record.cause and record.key not in HINTED:
+                break
             hint = parse(text)
             record.cause, record.source = hint.cause or hint.got, hint.source
             record.read, record.detail = hint.read or record.read, hint.detail

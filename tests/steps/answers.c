@@ -22,8 +22,14 @@ static void check_request(Server *server, const char *request,
 {
     if (step("ends_after_two"))
         *server = server_start((Options){0});
-    Answer answer = client_get(server, request);
+    double asked = now();
+    Answer answer = client_get_within(server, request, SLEEP);
     check_answer(&answer, request, status_line, page);
+    check(answer.at - asked < 4.5, .did = words("a client asked: %s", request),
+          .expected = "an answer at once",
+          .got = words("it came after %.1f s", answer.at - asked),
+          .cause = "only the branch of /sleep may sleep",
+          .key = "sleeps-too-much", .read = "Step 2");
     free(answer.data);
     if (step("ends_after_two"))
         server_stop(server);

@@ -465,9 +465,12 @@ static int my_threads(void)
     return number;
 }
 
+static atomic_int begun;
+
 static void slow(void *arg)
 {
     (void)arg;
+    begun++;
     settle();
     runs++;
 }
@@ -511,9 +514,10 @@ Test(pool, destroy_waits_for_running_jobs)
         expecting("a pool with four jobs, one of them slow, was destroyed",
                   NO_END, "Telling them");
         ThreadPool *pool = new_pool(4);
-        runs = 0;
+        runs = begun = 0;
         for (int i = 0; i < 4; i++)
             thread_pool_execute(pool, i == slow_one ? slow : count, NULL);
+        wait_until(begun == 1 && runs == 3);
         thread_pool_destroy(pool);
         check(runs == 4,
               .expected = "thread_pool_destroy returns when all have "

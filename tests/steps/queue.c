@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 TestSuite(queue, .init = begin, SUITE);
 
@@ -50,14 +51,21 @@ static void push(JobQueue *queue, intptr_t number)
 
 static void check_number(Job job, intptr_t number)
 {
-    check(job.function == nothing && (intptr_t)job.arg == number,
+    intptr_t came = (intptr_t)job.arg;
+    check(job.function == nothing && came == number,
           .expected =
               words("job %ld comes out: first in, first out", (long)number),
           .got = job.function == nothing
-                     ? words("job %ld came out", (long)(intptr_t)job.arg)
+                     ? words("job %ld came out", (long)came)
                      : "something came out that was never pushed",
-          .cause = "push must add at one end, pop take from the other; look at "
-                   "what the last pop leaves behind",
+          .cause =
+              came > number && job.function == nothing
+                  ? "the last in is the first out, or the queue drops what it "
+                    "has no "
+                    "room for: push adds at one end, pop takes from the other"
+                  : "what pop leaves behind is not a queue: look at first and "
+                    "last "
+                    "after each pop",
           .key = "order", .read = "A queue");
 }
 
@@ -76,6 +84,20 @@ Test(queue, a_job_goes_through)
     }
 }
 
+Test(queue, first_in_first_out)
+{
+    expecting(
+        "100,000 jobs were pushed, then popped",
+        "the queue says that it is empty too early: it drops what it has no "
+        "room for, or loses what stands behind a job",
+        "A queue");
+    JobQueue *queue = job_queue_new();
+    for (intptr_t i = 0; i < 100000; i++)
+        push(queue, i);
+    for (intptr_t i = 0; i < 100000; i++)
+        check_number(pop(queue), i);
+}
+
 Test(queue, both_parts_of_a_job_arrive)
 {
     doing("a job was pushed, and popped");
@@ -92,16 +114,6 @@ Test(queue, both_parts_of_a_job_arrive)
               "the queue must keep a copy of the whole Job, not the address "
               "of one that is gone",
           .read = "A queue");
-}
-
-Test(queue, first_in_first_out)
-{
-    expecting("100,000 jobs were pushed, then popped", NULL, "A queue");
-    JobQueue *queue = job_queue_new();
-    for (intptr_t i = 0; i < 100000; i++)
-        push(queue, i);
-    for (intptr_t i = 0; i < 100000; i++)
-        check_number(pop(queue), i);
 }
 
 Test(queue, full_and_empty_by_turns)
@@ -134,12 +146,32 @@ static void *pop_one(void *arg)
     return NULL;
 }
 
+static double seconds(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
 Test(queue, an_empty_pop_waits_and_a_push_wakes_it)
 {
     doing("a thread popped from an empty queue; then a job was pushed");
     Popper popper = {.queue = job_queue_new()};
+    struct rusage before, after;
+    int waited = watch_waits();
     pthread_t thread = start(pop_one, &popper);
+    getrusage(RUSAGE_SELF, &before);
     settle();
+    getrusage(RUSAGE_SELF, &after);
+    bool looks = after.ru_nvcsw - before.ru_nvcsw > 20
+                 || seconds(after.ru_utime) + seconds(after.ru_stime)
+                            - seconds(before.ru_utime)
+                            - seconds(before.ru_stime)
+                        > 0.1;
+    check(popper.done || watch_waits() > waited || !looks,
+          .expected = "the thread sleeps until there is a job",
+          .got = "it looks again and again whether there is one",
+          .cause = "pop must wait at a condition variable: pthread_cond_wait, "
+                   "which push wakes",
+          .key = "busy", .read = "Waiting without running");
     check(!popper.done, .expected = "the thread waits until there is a job",
           .got = "pop returned at once, with nothing to return",
           .cause =

@@ -74,6 +74,7 @@ Test(thread_per_request, each_slow_request_has_a_thread_until_it_is_answered)
         clients[i] = client_connect(&server);
         client_ask(clients[i], "GET /sleep HTTP/1.1");
     }
+    check_one_process(&server);
     server_wait_threads(&server, 0, 1 + SLOW);
     clients_receive(SLOW, clients, answers, SLEEP + patience());
     double first = answers[0].at, last = answers[0].at;

@@ -86,11 +86,10 @@ void expecting_within(double seconds, const char *what, const char *cause,
     finding.got =
         "it crashed: an address that is not (or no longer) valid, or a "
         "failed assert()";
-    if (cause == NULL) {
-        finding.key = "crashes";
-        finding.cause = "memory that was not allocated, is too small, or was "
-                        "freed before it was used the last time";
-    }
+    finding.key = "crashes";
+    finding.cause = "memory that is not, or no longer, valid: freed before its "
+                    "last use, the address of a local variable, too little "
+                    "allocated, or NULL";
     prepare(&finding, when_it_crashes, sizeof when_it_crashes);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         signal(numbers[i], die);
