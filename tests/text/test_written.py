@@ -107,8 +107,10 @@ class Update(Copy):
         self.assertEqual(status, 1)
         self.assertIn(name, said)
         self.assertIn("nowhere();", said)
-        self.assertRegex(said, r"job_queue.c")
-        self.assertLess(0, line)
+        above = (self.root / name).read_text().split("\n")[:line]
+        hunk = max(i for i, one in enumerate(above, 1) if one.startswith("@@"))
+        self.assertIn(f"{name}:{hunk}: this hunk no longer applies", said)
+        self.assertRegex(said, r"\+ what steps/07-execute/job_queue.c:\d+ has")
 
     def test_the_table_counts_changed_lines(self) -> None:
         fresh = (self.root / "README.md").read_text()
@@ -116,6 +118,22 @@ class Update(Copy):
         self.assertEqual(self.call("update", "--check")[0], 1)
         self.assertEqual(self.call("update")[0], 0)
         self.assertEqual(fresh, (self.root / "README.md").read_text())
+
+    def test_a_new_step_is_written_with_its_row(self) -> None:
+        self.spoil("^## Step 3:", "## Step 2:", count=1)
+        self.spoil("^## Step 2: A thread", """\
+## Step 3: Nothing new
+
+At this point your folder equals [`steps/03-nothing`](steps/03-nothing).
+
+## Step 3: A thread""", count=1)
+        status, said = self.call("update")
+        self.assertIn("README.md: say in its row what one learns in 03-nothing", said)
+        self.assertIn("| [03-nothing](steps/03-nothing) | Step 3: Nothing new | 0 |",
+                      (self.root / "README.md").read_text())
+        self.assertEqual((self.root / "steps/03-nothing/main.c").read_text(),
+                         (self.root / "steps/02-sleep/main.c").read_text())
+        self.assertEqual(self.call("update", "--check")[0], 0)
 
 
 class References(Copy):
