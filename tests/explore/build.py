@@ -132,6 +132,10 @@ def build_explorer(folder, can, build, scenarios=None):
     sources = sorted(Path(folder).glob("*.c"))
     if not sources:
         raise CannotBuild(f"there is no C file in {folder}")
+    for source in sources:
+        if re.search(r"\b(__)?asm(__)?\b *(volatile)? *\(",
+                     source.read_text(errors="replace")):
+            raise CannotBuild(f"{source.name} uses assembly")
     for old in build.glob("reader-*"):
         old.unlink()
     objects = [build / f"reader-{source.stem}.o" for source in sources]

@@ -257,10 +257,12 @@ static void *allocate(size_t alignment, size_t size, const void *pc)
     if (self == NULL)
         return malloc(size);
     used = (used + 2 * alignment - 1) / alignment * alignment; /* a gap */
-    if (size > HEAP - used || block_count == BLOCKS) {
+    if (size > PTRDIFF_MAX) {
         errno = ENOMEM;
         return NULL;
     }
+    if (used > HEAP || size > HEAP - used || block_count == BLOCKS)
+        not_explored("more memory than the explorer has");
     Block *block = &blocks[block_count++];
     *block =
         (Block){memory + used, size, pc,

@@ -540,7 +540,10 @@ int model_pthread_once(pthread_once_t *control, void (*function)(void))
     return 0;
 }
 
-/* --- the same in C11: what they return for success and busy differs --- */
+/* --- the same in C11: only what they return for busy and so on differs --- */
+
+#define SAME(name, other)                                                      \
+    int model_##name(void) __attribute__((alias("model_" #other)))
 
 static int c11(int error)
 {
@@ -550,21 +553,23 @@ static int c11(int error)
                                 : thrd_error;
 }
 
+SAME(mtx_lock, pthread_mutex_lock);
+SAME(mtx_unlock, pthread_mutex_unlock);
+SAME(mtx_destroy, pthread_mutex_destroy);
+SAME(cnd_init, pthread_cond_init);
+SAME(cnd_destroy, pthread_cond_destroy);
+SAME(cnd_wait, pthread_cond_wait);
+SAME(cnd_signal, pthread_cond_signal);
+SAME(cnd_broadcast, pthread_cond_broadcast);
+SAME(thrd_current, pthread_self);
+SAME(thrd_equal, pthread_equal);
+SAME(thrd_detach, pthread_detach);
+
 int model_mtx_init(mtx_t *m, int type)
 {
     initialise(m, sizeof *m, "mutex", HERE);
     find(m)->recursive = (type & mtx_recursive) != 0;
     return thrd_success;
-}
-
-void model_mtx_destroy(mtx_t *m)
-{
-    destroy(m, sizeof *m, "mutex", HERE);
-}
-
-int model_mtx_lock(mtx_t *m)
-{
-    return c11(lock(m, false, HERE));
 }
 
 int model_mtx_timedlock(mtx_t *m, const struct timespec *t)
@@ -578,41 +583,10 @@ int model_mtx_trylock(mtx_t *m)
     return c11(try_lock(m, HERE));
 }
 
-int model_mtx_unlock(mtx_t *m)
-{
-    return c11(unlock(m, HERE));
-}
-
-int model_cnd_init(cnd_t *c)
-{
-    initialise(c, sizeof *c, "condition variable", HERE);
-    return thrd_success;
-}
-
-void model_cnd_destroy(cnd_t *c)
-{
-    destroy(c, sizeof *c, "condition variable", HERE);
-}
-
-int model_cnd_wait(cnd_t *c, mtx_t *m)
-{
-    return c11(wait(c, m, false, HERE));
-}
-
 int model_cnd_timedwait(cnd_t *c, mtx_t *m, const struct timespec *t)
 {
     (void)t;
     return c11(wait(c, m, true, HERE));
-}
-
-int model_cnd_signal(cnd_t *c)
-{
-    return c11(wake(c, SIGNAL, HERE));
-}
-
-int model_cnd_broadcast(cnd_t *c)
-{
-    return c11(wake(c, BROADCAST, HERE));
 }
 
 /* A thread of C11 returns an int: in the same register as a pointer. */
@@ -631,24 +605,9 @@ int model_thrd_join(thrd_t handle, int *result)
     return c11(error);
 }
 
-int model_thrd_detach(thrd_t handle)
-{
-    return c11(detach(handle, HERE));
-}
-
 void model_thrd_exit(int result)
 {
     end_thread((void *)(intptr_t)result);
-}
-
-thrd_t model_thrd_current(void)
-{
-    return (thrd_t)self->id + 1;
-}
-
-int model_thrd_equal(thrd_t one, thrd_t other)
-{
-    return one == other;
 }
 
 /* --- time: others go first, or, as a surprise, it has passed already --- */
@@ -664,34 +623,16 @@ int model_sched_yield(void)
     return pause_for_others(YIELD, HERE);
 }
 
-void model_thrd_yield(void)
-{
-    pause_for_others(YIELD, HERE);
-}
-
 unsigned model_sleep(unsigned seconds)
 {
     (void)seconds;
     return (unsigned)pause_for_others(SLEEP, HERE);
 }
 
-int model_usleep(unsigned microseconds)
-{
-    (void)microseconds;
-    return pause_for_others(SLEEP, HERE);
-}
-
-int model_nanosleep(const struct timespec *t, struct timespec *left)
-{
-    (void)t, (void)left;
-    return pause_for_others(SLEEP, HERE);
-}
-
-int model_thrd_sleep(const struct timespec *t, struct timespec *left)
-{
-    (void)t, (void)left;
-    return pause_for_others(SLEEP, HERE);
-}
+SAME(thrd_yield, sched_yield);
+SAME(usleep, sleep);
+SAME(nanosleep, sleep);
+SAME(thrd_sleep, sleep);
 
 /* --- the end of the program --- */
 
