@@ -33,6 +33,7 @@ build:
 #:   make listing LISTING=7-2 DIR=~/hello
 #:                            the code as it stands after a listing
 #:   make sources             the tutorial's notes: where its claims come from
+#:   make tools               which tool finds which of its mistakes (a minute)
 diff-%:
 	@tests/ci/diff $*
 
@@ -46,8 +47,8 @@ timeline listing figures accept:
 	@$(MAKE) --no-print-directory -C tests/text $@ LISTING='$(LISTING)' \
 	    DIR='$(DIR)' STEP='$(STEP)' SRC="$$OWN"
 
-sources:
-	@tests/text/sources
+sources tools:
+	@tests/text/$@
 
 #: Test
 #:   make test                everything: the steps, the tutorial, final
@@ -142,6 +143,6 @@ clean:
 	rm -rf build steps/*/server
 	$(MAKE) -C final clean
 
-.PHONY: help diff compare debug watch run build sources timeline listing figures test test-tutorial test-final test-solutions \
+.PHONY: help diff compare debug watch run build sources tools timeline listing figures test test-tutorial test-final test-solutions \
     test-teeth explore test-explore test-watch test-repeat test-browser sanitize lint check bench setup setup-bench update format \
     renumber clean
