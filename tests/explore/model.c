@@ -641,6 +641,9 @@ void model_exit(int status)
     fail("exit", HERE, "ends the program, with status %d", status);
 }
 
+SAME(_exit, exit);
+SAME(_Exit, exit);
+
 void model_abort(void)
 {
     fail("abort", HERE, "ends the program: abort()");

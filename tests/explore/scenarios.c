@@ -24,6 +24,7 @@ static int ran[JOBS + 1];    /* how often each job was taken, or ran */
 static int last_of[THREADS]; /* the last job that a thread took */
 static int gate[JOBS + 1];   /* open: 1 */
 static int threads_then;     /* when the last pool was created */
+static int first_of_second;  /* the first thread of the second pool */
 static int consumers[THREADS], consumer_count;
 static void *queue_or_pool[2];
 
@@ -434,12 +435,22 @@ static void from_a_job(void)
     end_pool(0, 2);
 }
 
+/* A job of the second pool must not run on a worker of the first. */
+static void runs_in_the_second(void *arg)
+{
+    if (self->id < first_of_second)
+        fail("other-pool", NULL,
+             "a job of one pool runs on a worker of another");
+    opens_for_another(arg);
+}
+
 static void two_pools(void)
 {
     begin_pool(0, 1);
+    first_of_second = threads_then;
     begin_pool(1, 1);
     execute(0, needs_another, 1);
-    execute(1, opens_for_another, 2);
+    execute(1, runs_in_the_second, 2);
     end_pool(0, 1);
     end_pool(1, 2);
 }

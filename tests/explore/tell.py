@@ -201,7 +201,7 @@ class Story:
         key, who = self.failure["key"], self.person(self.failure["thread"])
         if key in ("stuck", "lost", "leak", "leak-per-job", "not-joined", "no-job",
                    "doubled", "order", "caller-runs", "thread-per-job",
-                   "ended-locked"):
+                   "ended-locked", "other-pool"):
             return text
         return f"{who} {text}"
 
@@ -276,6 +276,7 @@ CAUSES = {
     "thread-per-job": ("execute must only hand the job over", "Execute"),
     "doubled": ("a job is run more than once", "The worker's loop"),
     "null": ("", "A queue"),
+    "other-pool": ("each pool must have a queue of its own", "A queue"),
     "crash": ("what pop says is not looked at, or a job has no function", ""),
     "not-owner": ("only the thread that has locked a mutex may unlock it, and "
                   "wait with it", "One at a time"),
