@@ -75,6 +75,22 @@ class Update(Copy):
             self.assertNotIn("read_file(", text, name)
         self.assertEqual(self.call("update", "--check")[0], 0)
 
+    def test_the_minutes_of_a_step_are_written(self) -> None:
+        fresh = self.tutorial.read_text()
+        self.spoil(r"\*\*Time:\*\* \d+ minutes", "**Time:** 7 minutes", count=1)
+        status, said = self.call("update", "--check")
+        self.assertEqual(status, 1)
+        self.assertIn("a step's minutes are stale", said)
+        self.assertEqual(self.call("update")[0], 0)
+        self.assertEqual(fresh, self.tutorial.read_text())
+
+    def test_a_listing_with_a_letter_goes_on_from_the_one_to_undo(self) -> None:
+        folder = self.root / "after-8-5a"
+        self.assertEqual(self.call("listing", "8-5a", str(folder))[0], 0)
+        pool = (folder / "thread_pool.c").read_text()
+        self.assertIn("was told to terminate", pool)  # from 8-5
+        self.assertEqual(pool.count("for (size_t id = 0; id < pool->size"), 2)
+
     def test_a_changed_step_is_written_again(self) -> None:
         fresh = self.files()
         self.spoil("accept", "except", "steps/03-thread-per-request/main.c")
