@@ -227,6 +227,16 @@ def compile_folder(folder: Path, extra=()) -> Program:
     return program
 
 
+def analyze(source: Path):
+    """What gcc's analyzer suspects; slow, and often wrong: advice only."""
+    built = cache.build(
+        ["nice", "-n", "19", compiler(), *FLAGS, "-fno-diagnostics-show-caret",
+         *own_flags(), "-fanalyzer", "-fdiagnostics-plain-output", "-c", source],
+        [source, *sorted(source.parent.glob("*.h"))], ".analyzed.o")
+    return [f"{note.source}: {note.text}" for note in notes(built.said)
+            if note.option.startswith("analyzer")]
+
+
 def link(objects, flags, extra=()):
     """Links objects to a program: its path and no record, or none and one."""
     built = cache.build([compiler(), *FLAGS, *own_flags(), *extra, *objects,

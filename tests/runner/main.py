@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import build, cases, course, find, report, tree
@@ -95,6 +96,7 @@ class Run:
         self.name = f"test-{step.number}"
         self.results, self.skipped, self.remarks = [], [], []
         self.total = 0
+        self.analysis = []
         self.begun = self.built = time.monotonic()
 
     def go(self) -> int:
@@ -111,6 +113,10 @@ class Run:
             return self.tell(program.failures, "compile")
         if program.warnings and not self.settings.all:
             return self.tell(program.warnings, "compile")
+        pool = ThreadPoolExecutor(1)
+        self.analysis = [pool.submit(build.analyze, path)
+                         for path in sorted(self.settings.folder.glob("*.c"))]
+        pool.shutdown(wait=False)
         suite = cases.Suite(self.step, program, self.settings.sanitize)
         if suite.failures:
             return self.tell(suite.failures, "compile")
@@ -157,6 +163,8 @@ class Run:
             self.collect(chosen, done, counter)
         finally:
             runner.stop()
+            for task in self.analysis:
+                task.cancel()
             counter.clear()
             for thread in threads:
                 thread.join(2)
@@ -216,11 +224,26 @@ class Run:
             rest = len(groups) - len(shown)
             print(f"{rest} more message{'s' * (rest > 1)} left out: mend this "
                   "first.")
+        for remark in self.remarks[:3]:
+            print(f"Besides, the compiler warns: {remark}")
+        for advice in self.advice():
+            print(f"gcc -fanalyzer suspects: {advice}")
         if stage:
             print(f"{self.name}: it was not run.")
         else:
             self.summary(len({r.test for r in records}))
         return 1
+
+    def advice(self):
+        """What gcc's analyzer suspects of a program that fails: it never decides,
+        and is not waited for."""
+        if self.settings.ours or not self.analysis:
+            return []
+        found = []
+        for task in self.analysis:
+            if task.done():
+                found += task.result()
+        return found[:3]
 
     def summary(self, failed: int):
         """The last line: machines read it, too."""
