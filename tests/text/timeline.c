@@ -146,7 +146,8 @@ static void ask(Request *request, Connection *connection, int port)
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char text[64];
     int length =
-        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", request->path);
+        snprintf(text, sizeof text,
+                 "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", request->path);
     connection->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(connection->fd, (struct sockaddr *)&address, sizeof address)
             == -1
