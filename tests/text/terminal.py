@@ -36,6 +36,7 @@ from transcript import Transcript, any_order, is_diagnosis, is_gap, match
 from transcript import rewritten, without_decoration
 
 PATIENCE = float(os.environ.get("REPLAY_PATIENCE", 30))
+BUSY = 3  # processes a CPU that want to run: then anything may be late
 END_SECONDS = 6  # for a server that ends by itself
 OUTPUT_MAX = 65536  # bytes of one command that are looked at
 SHOWN_MAX = 40  # lines of an output shown in a message
@@ -171,6 +172,7 @@ class Player:
             message += "".join(f"\n    {one}" for one in lines[:SHOWN_MAX])
             message += "\n    and so on" if len(lines) > SHOWN_MAX else ""
         words = f"{self.name}:{line}: {message}\n"
+        late = late or os.getloadavg()[0] > BUSY * (os.cpu_count() or 1)
         if not self.failed and not self.again and (late or self.late):
             self.late.append(words)
             return

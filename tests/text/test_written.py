@@ -6,12 +6,14 @@ copy of the repository that was changed in one way.
 """
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import tempfile
 import unittest
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPIED = ("TUTORIAL.md", "README.md", "Makefile", "LICENSE", ".github", "assets",
@@ -204,6 +206,43 @@ class References(Copy):
     def test_another_file(self) -> None:
         line = self.spoil(r"\(steps/02-sleep\)", "(steps/02-slep)", "README.md", count=1)
         self.says((line, "a link to nowhere: steps/02-slep"), name="README.md")
+
+
+class Accept(unittest.TestCase):
+    """The sample's outputs, spoilt and accepted, are what they were."""
+
+    def accepted(self, pattern: str, new: Any) -> tuple[str, str, str]:
+        sample = ROOT / "tests/text/sample"
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder) / "TUTORIAL.md"
+            good = (sample / "TUTORIAL.md").read_text()
+            copy.write_text(re.sub(pattern, new, good, count=1, flags=re.M))
+            assert not pattern or copy.read_text() != good, pattern
+            said = subprocess.run(
+                [ROOT / "tests/text/replay", "--accept", "--root", sample, "--out",
+                 folder, copy], text=True, stdout=subprocess.PIPE,
+                env={**os.environ, "REPLAY_PATIENCE": "6"}).stdout
+            return good, copy.read_text(), said
+
+    def test_nothing_changes_where_nothing_differs(self) -> None:
+        good, got, said = self.accepted("", "")
+        self.assertEqual(good, got)
+        self.assertIn("nothing to write", said)
+
+    def test_what_was_spoilt_comes_back(self) -> None:
+        for pattern, new in ((r"^hi\n0$", "ho\n0"), (r"^hi\n0\n", ""),
+                             ("^hi\n0$", "hi\nand more\n0"),
+                             ("^it ended with 1", "it ended with 0"),
+                             ("error: 'nothing'", "error: 'nobody'"),
+                             ("main.c:20:9", "main.c:21:9"),
+                             ("^Listening.\n```\n\n```console\n.*time_total",
+                              lambda match: match[0].replace("Listen", "Wait")),
+                             ("^A client.\n\\^C", "^C"),
+                             ("^A client.\n\\^C", "A visitor.\n^C"),
+                             ("^A client.\nA client.", "A client.\nA visitor.")):
+            with self.subTest(pattern):
+                good, got, _ = self.accepted(pattern, new)
+                self.assertEqual(good, got)
 
 
 if __name__ == "__main__":
