@@ -275,6 +275,9 @@ static void check_stay(const Thread *thread)
             AT(thread->function));
 }
 
+/* Threads that have ended, and were neither joined nor detached so far. */
+static _Atomic(int) lost;
+
 /* Called at the end of each thread, however it ends. */
 static void thread_ends(void *arg)
 {
@@ -301,7 +304,6 @@ static void thread_ends(void *arg)
     thread->state = ENDED;
     self = NULL;
     table->ended += thread->created != 0;
-    static _Atomic(int) lost;
     if (!(thread->flags & (DETACHED | JOINED | OF_THE_TEST)) && ++lost == 16)
         watch_hint("key: not-detached\n"
                    "did: threads ended\n"
@@ -448,6 +450,8 @@ WRAP(int, pthread_join, pthread_t id, void **result)
         table->joined++;
         if (thread != NULL)
             thread->flags |= JOINED;
+        if (thread != NULL && !(thread->flags & OF_THE_TEST))
+            lost--; /* it has ended, and was counted there */
     }
     return error;
 }
@@ -458,6 +462,7 @@ WRAP(int, pthread_detach, pthread_t id)
     if (thread != NULL && !(thread->flags & OF_THE_TEST)) {
         if (thread != watch_self() || thread->flags & (JOINED | DETACHED))
             check_thread(thread, "detached", HERE);
+        lost -= thread->state == ENDED && !(thread->flags & DETACHED);
         thread->flags |= DETACHED;
     }
     return __real_pthread_detach(id);
