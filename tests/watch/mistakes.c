@@ -213,7 +213,7 @@ static void unlocked_twice(void)
 }
 
 /*
- * key: destroyed-locked
+ * key: destroyed-too-early
  * did: a mutex was destroyed in H
  * got: it is locked: worker 0 has locked it, in HOLDS
  * source: H
@@ -228,7 +228,7 @@ static void destroyed_locked(void)
 }
 
 /*
- * key: destroyed-waiting
+ * key: destroyed-too-early
  * did: a condition variable was destroyed in I
  * got: two threads wait for it: worker 0, in WAITS; worker 1, in WAITS
  * source: I
@@ -242,7 +242,7 @@ static void destroyed_waiting(void)
 }
 
 /*
- * key: destroyed-waiting
+ * key: destroyed-too-early
  * did: a mutex was destroyed in J
  * got: one thread waits for it: worker 0, in WAITS
  * source: J
@@ -255,7 +255,7 @@ static void mutex_destroyed_waiting(void)
 }
 
 /*
- * key: destroyed-waiting
+ * key: destroyed-too-early
  * did: a mutex was freed in K
  * got: one thread waits for it: worker 0, in WAITS
  * source: K
@@ -268,7 +268,7 @@ static void freed_waiting(void)
 }
 
 /*
- * key: used-destroyed
+ * key: destroyed-too-early
  * did: a mutex was used in M
  * got: `mutex` was destroyed before, in L, and main still uses it
  * source: L
@@ -281,7 +281,7 @@ static void used_destroyed(void)
 }
 
 /*
- * key: used-destroyed
+ * key: destroyed-too-early
  * did: a condition variable was used in O
  * got: `not_empty` was destroyed before, in N, and main still uses it
  * source: N
@@ -291,6 +291,19 @@ static void destroyed_twice(void)
     Queue *queue = new_queue();
     pthread_cond_destroy(&queue->not_empty); /* N */
     pthread_cond_destroy(&queue->not_empty); /* O */
+}
+
+/*
+ * key: destroyed-too-early
+ * did: a mutex was used in MB
+ * got: `mutex` was freed before, in MA, and main still uses it
+ * source: MA
+ */
+static void used_freed(void)
+{
+    Queue *queue = new_queue();
+    free(queue);                       /* MA */
+    pthread_mutex_lock(&queue->mutex); /* MB */
 }
 
 /*
@@ -837,27 +850,49 @@ int main(int argc, char *argv[])
         const char *name;
         void (*function)(void);
     } cases[] = {
-        CASE(returned_locked),     CASE(returned_locked_to_a_test),
-        CASE(ended_locked),        CASE(locked_twice),
-        CASE(unlocked_by_another), CASE(unlocked_unlocked),
-        CASE(unlocked_twice),      CASE(destroyed_locked),
-        CASE(destroyed_waiting),   CASE(mutex_destroyed_waiting),
-        CASE(freed_waiting),       CASE(used_destroyed),
-        CASE(destroyed_twice),     CASE(not_initialised),
-        CASE(initialised_twice),   CASE(wait_unlocked),
-        CASE(two_mutexes),         CASE(nobody_woken),
-        CASE(joined_twice),        CASE(joined_and_detached),
-        CASE(joins_itself),        CASE(worker_ended),
-        CASE(thread_per_job),      CASE(not_joined),
-        CASE(freed_running),       CASE(not_detached),
-        CASE(closed_twice),        CASE(closed_under_a_stream),
-        CASE(holds_and_sleeps),    CASE(a_circle),
-        CASE(join_only),           CASE(a_silent_client),
-        CASE(somebody_keeps_it),   CASE(right_pool),
-        CASE(right_recursive),     CASE(right_initialisers),
-        CASE(right_time_out),      CASE(right_cancelled),
-        CASE(right_many_threads),  CASE(right_handshake),
-        CASE(right_fork),          CASE(right_woken),
+        CASE(returned_locked),
+        CASE(returned_locked_to_a_test),
+        CASE(ended_locked),
+        CASE(locked_twice),
+        CASE(unlocked_by_another),
+        CASE(unlocked_unlocked),
+        CASE(unlocked_twice),
+        CASE(destroyed_locked),
+        CASE(destroyed_waiting),
+        CASE(mutex_destroyed_waiting),
+        CASE(freed_waiting),
+        CASE(used_destroyed),
+        CASE(destroyed_twice),
+        CASE(used_freed),
+        CASE(not_initialised),
+        CASE(initialised_twice),
+        CASE(wait_unlocked),
+        CASE(two_mutexes),
+        CASE(nobody_woken),
+        CASE(joined_twice),
+        CASE(joined_and_detached),
+        CASE(joins_itself),
+        CASE(worker_ended),
+        CASE(thread_per_job),
+        CASE(not_joined),
+        CASE(freed_running),
+        CASE(not_detached),
+        CASE(closed_twice),
+        CASE(closed_under_a_stream),
+        CASE(holds_and_sleeps),
+        CASE(a_circle),
+        CASE(join_only),
+        CASE(a_silent_client),
+        CASE(somebody_keeps_it),
+        CASE(right_pool),
+        CASE(right_recursive),
+        CASE(right_initialisers),
+        CASE(right_time_out),
+        CASE(right_cancelled),
+        CASE(right_many_threads),
+        CASE(right_handshake),
+        CASE(right_fork),
+        CASE(right_woken),
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (argc > 1 && strcmp(argv[1], cases[i].name) == 0) {

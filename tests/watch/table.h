@@ -39,7 +39,7 @@ typedef struct {
     Word line;            /* where it waits */
     Word since;           /* nanoseconds */
     Word held;            /* how many mutexes it holds */
-    Word spare;
+    Word shown;           /* the number by which a reader knows it */
 } Thread;
 
 enum { UNKNOWN, MUTEX, CONDITION };
@@ -66,7 +66,7 @@ typedef struct {
     Word magic, pid;
     Word base; /* where the program is in memory */
     Shared created, ended, joined, waits, signals, accepted, on_the_stack;
-    Shared numbered, listening, ending, stay;
+    Shared numbered, shown, listening, ending, stay;
     Shared missed; /* threads or objects for which there was no room */
     Shared used_threads;
     Shared said_length;

@@ -32,9 +32,9 @@ LINK = [f"-Wl,--wrap={name}" for name in (HERE / "wraps").read_text().split()]
 # table.h
 MAGIC = 0x3168637461774843
 HEADER = ("magic pid base created ended joined waits signals accepted "
-          "on_the_stack numbered listening ending stay missed used_threads said_length").split()
+          "on_the_stack numbered shown listening ending stay missed used_threads said_length").split()
 THREAD = ("state flags number id id_at function arg created joined waits object "
-          "with line since held spare").split()
+          "with line since held shown").split()
 OBJECT = ("address kind state owner depth locked unlocked frame back gone waiters "
           "mutex").split()
 THREADS, OBJECTS, PROGRAM = 1024, 2048, 512
@@ -221,12 +221,15 @@ class Table:
         living = [thread for thread in self.threads if thread.state == LIVES]
         living.sort(key=lambda t: (not t.flags & MAIN, bool(t.flags & OF_THE_TEST),
                                    t.number))
+        of_tests = any(thread.flags & OF_THE_TEST for thread in living)
+        living = [thread for thread in living if not self.is_only_a_test(
+            thread, of_tests)]
         places = [self.relative(row.words[name]) for row in living
                   for name in ("line", "created") if row.words[name]]
         places += [self.relative(row.words[name]) for row in self.objects
                    for name in ("locked", "gone") if row.words[name]]
         self.lines.look_up(places)
-        names = [thread_name(t.flags, t.number) for t in living]
+        names = [thread_name(t.flags, t.shown) for t in living]
         width = max([len(name) for name in names], default=0)
         text, same = [], {}
         for thread, name in zip(living, names):
@@ -242,6 +245,13 @@ class Table:
             text += ["", "Nobody in this circle can go on:"] + circle
         return "\n".join(text)
 
+    def is_only_a_test(self, thread, of_tests: bool) -> bool:
+        """Whether a thread is the test that waits, and nobody the reader knows."""
+        if thread.flags & OF_THE_TEST:
+            return thread.waits in (NOTHING, A_CALL) and not thread.held and (
+                not thread.line or self.lines.is_ours(self.relative(thread.line)))
+        return bool(thread.flags & MAIN and of_tests and thread.waits == NOTHING)
+
     def does(self, thread) -> str:
         """What a thread waits for, and where."""
         line = self.relative(thread.line)
@@ -252,7 +262,7 @@ class Table:
             text = f"waits for {self.lines.first_argument(line, 'a mutex')}{where}"
             if owner:
                 locked = self.relative(self.object(thread.object).locked)
-                text += (f": {thread_name(owner.flags, owner.number)} has locked it, "
+                text += (f": {thread_name(owner.flags, owner.shown)} has locked it, "
                          f"in {self.lines.line(locked)}")
             return text + held
         if thread.waits == A_CONDITION:
@@ -261,13 +271,11 @@ class Table:
         if thread.waits == A_THREAD:
             other = self.next_of(thread)
             text = "waits for the end of " + (
-                thread_name(other.flags, other.number) if other else "a thread")
+                thread_name(other.flags, other.shown) if other else "a thread")
             return text + where + held
-        if thread.waits == A_CALL:
+        if thread.waits == A_CALL and not self.lines.is_ours(line):
             call = _text(struct.pack("<2Q", thread.object, thread.words["with"]))
             text = CALLS.get(call, f"waits in {call}")
-            if self.lines.is_ours(line):
-                return "the test waits"
             return text + where + held
         return "runs" + held
 
@@ -316,13 +324,13 @@ class Table:
         lines = []
         for thread in path:
             line, other = self.relative(thread.line), self.next_of(thread)
-            name = thread_name(other.flags, other.number)
+            name = thread_name(other.flags, other.shown)
             if thread.waits == A_MUTEX:
                 what = (f"{self.lines.first_argument(line, 'a mutex')}, which "
                         f"{name} has locked")
             else:
                 what = f"the end of {name}"
-            lines.append(f"{thread_name(thread.flags, thread.number)} waits for {what}, "
+            lines.append(f"{thread_name(thread.flags, thread.shown)} waits for {what}, "
                          f"in {self.lines.line(line)}")
         drawn = []
         for number, line in enumerate(lines):
@@ -340,7 +348,7 @@ def thread_name(flags: int, number: int) -> str:
     if flags & MAIN:
         return "main"
     if flags & OF_THE_TEST:
-        return "a thread of the test"
+        return "the test"
     return f"{'thread' if flags & DETACHED else 'worker'} {number}"
 
 

@@ -67,7 +67,7 @@ const char *watch_name(const Thread *thread, Name *name)
         snprintf(name->text, sizeof name->text, "another thread");
     else
         snprintf(name->text, sizeof name->text, "{thread:%lu:%lu}",
-                 thread->flags, thread->number);
+                 thread->flags, thread->shown);
     return name->text;
 }
 
@@ -382,6 +382,9 @@ WRAP(int, pthread_create, pthread_t *id, const pthread_attr_t *attributes,
     leave();
     if (thread == NULL)
         return __real_pthread_create(id, attributes, start, arg);
+    if (table->created == table->ended + 1) /* a new pool, after the last */
+        table->shown = 0;
+    thread->shown = table->shown++;
     thread->number = table->numbered++;
     thread->function = (uint64_t)start;
     thread->arg = (uint64_t)arg;
@@ -537,6 +540,21 @@ static bool is_initialiser(const void *address, uint64_t kind)
     return true;
 }
 
+static void used_after(const Object *object, const char *what, const void *line)
+{
+    Name name;
+    watch_finding("key: destroyed-too-early\n"
+                  "did: a %s was used in {line:%lx}\n"
+                  "got: {name:%lx} was %s before, in {line:%lx}, and %s still "
+                  "uses it\n"
+                  "cause: it is %s before all threads that use it have ended "
+                  "(are they joined first?), or it is %s twice\n"
+                  "read: Listing 8-3\n"
+                  "source: {line:%lx}",
+                  type_of(object), AT(line), AT(line), what, AT(object->gone),
+                  watch_name(self, &name), what, what, AT(object->gone));
+}
+
 /* Returns the entry of what is used in a line, once it is known to be there. */
 static Object *use(const void *address, uint64_t kind, const void *line)
 {
@@ -547,41 +565,32 @@ static Object *use(const void *address, uint64_t kind, const void *line)
         return NULL;
     if (object->kind == UNKNOWN || object->state == FREED) {
         bool fine = is_initialiser(address, kind) || table->missed > 0;
+        if (!fine && object->state == FREED)
+            used_after(object, "freed", line);
         reset(object, kind);
         if (!fine)
-            watch_finding(
-                "key: not-initialised\n"
-                "did: a %s was used in {line:%lx}\n"
-                "expected: it has been initialised: by %s_init, or by %s\n"
-                "got: {name:%lx} has not\n"
-                "read: One at a time\n"
-                "source: {line:%lx}",
-                type_of(object), AT(line),
-                kind == MUTEX ? "pthread_mutex" : "pthread_cond",
-                kind == MUTEX ? "PTHREAD_MUTEX_INITIALIZER"
-                              : "PTHREAD_COND_INITIALIZER",
-                AT(line), AT(line));
+            watch_finding("key: not-initialised\n"
+                          "did: a %s was used in {line:%lx}\n"
+                          "expected: it has been initialised: by %s_init, or "
+                          "by %s\n"
+                          "got: {name:%lx} has not\n"
+                          "read: One at a time\n"
+                          "source: {line:%lx}",
+                          type_of(object), AT(line),
+                          kind == MUTEX ? "pthread_mutex" : "pthread_cond",
+                          kind == MUTEX ? "PTHREAD_MUTEX_INITIALIZER"
+                                        : "PTHREAD_COND_INITIALIZER",
+                          AT(line), AT(line));
         return object;
     }
     if (object->kind != kind) { /* other memory by now */
         reset(object, kind);
         return object;
     }
-    if (object->state == DESTROYED && !is_still_gone(object, address)) {
+    if (object->state == DESTROYED) {
+        if (is_still_gone(object, address))
+            used_after(object, "destroyed", line);
         reset(object, kind);
-    } else if (object->state == DESTROYED) {
-        Name name;
-        watch_finding(
-            "key: used-destroyed\n"
-            "did: a %s was used in {line:%lx}\n"
-            "got: {name:%lx} was destroyed before, in {line:%lx}, and %s still "
-            "uses it\n"
-            "cause: it is destroyed before all threads that use it have ended "
-            "(are they joined first?), or it is destroyed twice\n"
-            "read: Listing 8-3\n"
-            "source: {line:%lx}",
-            type_of(object), AT(line), AT(line), AT(object->gone),
-            watch_name(self, &name), AT(object->gone));
     }
     return object;
 }
@@ -804,6 +813,8 @@ static int list_waiters(const void *object, uint64_t kind, char *list,
         if (found++ < 3)
             snprintf(list + end, size - end, "%s%s, in {line:%lx}",
                      end ? "; " : "", watch_name(t, &name), AT(t->line));
+        else if (found == 4)
+            snprintf(list + end, size - end, "; ...");
     }
     return found;
 }
@@ -828,7 +839,7 @@ static void check_end(const void *address, const Object *object,
     int waiters = 0;
     if (object->kind == MUTEX && owner_of(object) != NULL)
         watch_finding(
-            "key: destroyed-locked\n"
+            "key: destroyed-too-early\n"
             "did: a mutex was %s in {line:%lx}\n"
             "got: it is locked: %s has locked it, in {line:%lx}\n"
             "cause: it must live until the last thread that uses it has ended: "
@@ -847,7 +858,7 @@ static void check_end(const void *address, const Object *object,
     }
     if (waiters > 0)
         watch_finding(
-            "key: destroyed-waiting\n"
+            "key: destroyed-too-early\n"
             "did: a %s was %s in {line:%lx}\n"
             "got: %s for it: %s\n"
             "cause: it must live until the last thread that uses it has ended: "
