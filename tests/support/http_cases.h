@@ -1,5 +1,6 @@
-/* The table of http_test.c: what each request must be answered with, and the
- * rule that says so. A bare number is a section of RFC 9112. */
+/* The table of HTTP: what each request must be answered with, and the rule that
+ * says so. A bare number is a section of RFC 9112, with four more digits in
+ * front of another RFC. The tests of step 11 and of final run it. */
 
 #define HOST "Host: a\r\n"
 #define END "\r\n"
@@ -14,20 +15,169 @@
 
 #define OK(rule, text, path, flags)                                            \
     {                                                                          \
-        rule, text, sizeof text - 1, 200, path, flags                          \
+        rule, text, sizeof text - 1, 200, path, flags, 0                       \
     }
 #define NO(rule, text, status)                                                 \
     {                                                                          \
-        rule, text, sizeof text - 1, status, NULL, false, false                \
+        rule, text, sizeof text - 1, status, NULL, CLOSE, 0                    \
+    }
+#define NO_HEAD(rule, text, status)                                            \
+    {                                                                          \
+        rule, text, sizeof text - 1, status, NULL, CLOSE_HEAD, 0               \
     }
 
-static const struct {
+/* final: known to be wrong. It returns this status; or does not see a HEAD. */
+#define UNSEEN_HEAD (-1)
+#define FINAL_NO(rule, text, status, final)                                    \
+    {                                                                          \
+        rule, text, sizeof text - 1, status, NULL, CLOSE, final                \
+    }
+#define FINAL_NO_HEAD(rule, text, status, final)                               \
+    {                                                                          \
+        rule, text, sizeof text - 1, status, NULL, CLOSE_HEAD, final           \
+    }
+
+/* Lists, of which each member stands in several places of a request. */
+/* clang-format off */
+
+/* Hosts, perhaps with a port: 3986 3.2. */
+#define GOOD_HOSTS(X) \
+    X("a") X("A.b-C_d~") X("example.org") X("example.org.") X("-") \
+    X("127.0.0.1") X("1.2.3") X("999.1.1.1") X("xn--bcher-kva.example") \
+    X("a%41") X("%41") X("a%c3%a9") X("!$&'()*+,;=") X("a:") X("a:0") \
+    X("a:80") X("a:08") X("a:99999") X("%41:1") X("[::]") X("[::1]") \
+    X("[::1]:") X("[::1]:80") X("[2001:DB8::ff]") X("[1:2:3:4:5:6:7:8]") \
+    X("[::ffff:1.2.3.4]") X("[1::8]:65535")
+
+#define BAD_HOSTS(X) \
+    X("[ ::1]") X("u@a") X("u:p@a") X("@") X("a\\b") X("a^b") X("a|b") \
+    X("a{b}") X("<a>") X("a\"b") X("a`b") X("a b") X("a\tb") X("a:8 0") \
+    X("a, b") X("a#b") X("\xc3\xa9") X("a\xff") X("a\x01") X("a\x7f") \
+    X("a\0b")
+
+/* The same, and final takes them: they are of the right letters. */
+#define SHAPELESS_HOSTS(X) \
+    X("a:x") X("a:-1") X("a:+1") X("a:1:2") X("a:1x") X("a:%31") X("a::") \
+    X("::1") X("1:2:3") X(":80") X(":") X("[::1") X("[::1]x") X("[::1]:x") \
+    X("[::1]:80:80") X("[::1]80") X("[]") X("[]:80") X("[zz]") X("[:]") \
+    X("[:::1]") X("[1::2::3]") X("[12345::]") X("[1:2:3:4:5:6:7]") \
+    X("[1:2:3:4:5:6:7:8:9]") X("[::1.2.3]") X("[::1.2.3.256]") X("[1.2.3.4]") \
+    X("[a]") X("[::1%eth0]") X("[::1%25eth0]") X("[[::1]]") X("::1]") X("]") \
+    X("%") X("%4") X("%zz") X("a%") X("a%4") X("a%4z") X("a%%41")
+
+/* Targets. */
+#define GOOD_TARGETS(X) \
+    X("/", "/") X("/a", "/a") X("/a/", "/a/") X("//", "//") X("/.", "/.") \
+    X("/..", "/..") X("/%2e%2E/", "/%2e%2E/") X("/a:b@c", "/a:b@c") \
+    X("/-._~", "/-._~") X("/%00", "/%00") X("/;a=b,c", "/;a=b,c") \
+    X("/a?", "/a") X("/a??", "/a") X("/a?/:@", "/a") X("/a?%41", "/a") \
+    X("/a?b|c", "/a") X("/a?{b}[c]", "/a") X("http://h", "/") \
+    X("http://h/", "/") X("http://h?q", "/") X("http://h:80/x", "/x") \
+    X("http://h//x", "//x") X("HttP://h/x?y", "/x") X("http://[::1]/x", "/x") \
+    X("http://h%41/x", "/x")
+
+#define BAD_TARGETS(X) \
+    X("#") X("http://h#b") X("*") X("**") X("a") X("a/b") X("../a") X("./a") \
+    X(".") X("?") X("?a") X("a:80") X("h:80/a") X(":80") X("http:") \
+    X("http:/") X("http:a") X("http:/a") X("http//a") X("http:///") \
+    X("http:///a") X("http://?a") X("http://") X("http://u@h/") X("ttp://h/") \
+    X("ftp://h/") X("file:///etc/passwd")
+
+/* The same, and final takes them; or refuses them, and does not see a HEAD. */
+#define UNENCODED_TARGETS(X) \
+    X("/#") X("/a#b") X("/a?b#c") X("http://h/#b") X("http://h/a?b#c") \
+    X("/%") X("/%4") X("/foo%") X("/%zz") X("/%4z") X("/%z4") X("/%%41") \
+    X("/%-1") X("http://h/%") X("http://h/%zz") X("/\"") X("/a?\"") X("/<a>") \
+    X("/a?<") X("/a?>") X("/^") X("/`") X("/{a}") X("/a|b") X("/[a]") \
+    X("/\\") X("/a\\..\\b") X("http://:80/")
+
+#define UNPRINTABLE_TARGETS(X) \
+    X("/% 41") X("//\x80") X("/\xc3\xa9") X("/\x01") X("/\x1f") X("/\x7f") \
+    X("/a\tb") X("/a\rb") X("/a\0b") X("/a b") X("/ ")
+
+/* Headers that are refused whatever is asked for. */
+#define BAD_FIELDS(X) \
+    X("5.1", "X : y") X("5.1", "X\t: y") X("5.2", " X: y") X("5.2", "\tX: y") \
+    X("5.2", "X: y\r\n z") X("5", "X") X("5", ":") X("5", ": y") \
+    X("5", "X y: z") X("5", "X(y): z") X("5", "\"X\": y") X("5", "X/y: z") \
+    X("5", "X@y: z") X("5", "[X]: y") X("5", "X\xc3\xa9: y") X("5", "=y") \
+    X("9110 5.5", "X: a\rb") X("9110 5.5", "X: \r") X("9110 5.5", "X: a\0b") \
+    X("9110 5.5", "X: a\x01") X("9110 5.5", "X: a\x1f") \
+    X("9110 5.5", "X: a\x7f") X("9110 5.5", "X: a\x0b") X("9110 5.5", "\0") \
+    X("3.2", "Host: a") X("3.2", "Host: b") X("3.2", "Host:") \
+    X("3.2", "host: A") X("6.3", "Content-Length:") \
+    X("6.3", "Content-Length: x") X("6.3", "Content-Length: -1") \
+    X("6.3", "Content-Length: +1") X("6.3", "Content-Length: 1.0") \
+    X("6.3", "Content-Length: 0x1") X("6.3", "Content-Length: 1e1") \
+    X("6.3", "Content-Length: 1 1") X("6.3", "Content-Length: 1,1") \
+    X("6.3", "Content-Length: 1;") X("6.3", "Content-Length: \"1\"") \
+    X("6.3", "Content-Length: 1\r\nContent-Length: 1") \
+    X("6.3", "Content-Length: 0\r\nContent-Length: 1") \
+    X("6.3", "Content-Length : 1") \
+    X("6.1", "Content-Length: 1\r\nTransfer-Encoding: chunked") \
+    X("6.1", "Transfer-Encoding: chunked\r\nContent-Length: 1") \
+    X("6.1", "Transfer-Encoding:") X("6.1", "Transfer-Encoding: gzip") \
+    X("6.1", "Transfer-Encoding: identity") \
+    X("6.3", "Transfer-Encoding: chunked, gzip") \
+    X("6.3", "Transfer-Encoding: xchunked") \
+    X("6.3", "Transfer-Encoding: chunkedx") \
+    X("6.3", "Transfer-Encoding: \"chunked\"") \
+    X("7.1", "Transfer-Encoding: chunked, chunked") \
+    X("7.1", "Transfer-Encoding: chunked;a=b") \
+    X("6.1", "Transfer-Encoding: \x0b" "chunked") \
+    X("7.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked") \
+    X("5.1", "Transfer-Encoding : chunked")
+
+#define KNOWN_METHODS(X) \
+    X("POST", 405) X("PUT", 405) X("DELETE", 405) X("CONNECT", 405) \
+    X("OPTIONS", 405) X("TRACE", 405) X("PATCH", 405)
+#define UNKNOWN_METHODS(X) \
+    X("get", 501) X("GETS", 501) X("Post", 501) X("POS", 501) X("PURGE", 501) \
+    X("M-SEARCH", 501) X("!", 501)
+/* clang-format on */
+
+#define IN_TARGET(host) "GET http://" host "/x HTTP/1.1\r\n" HOST END
+#define GOOD_HOST(host)                                                        \
+    OK("3.2", "GET / HTTP/1.1\r\nHost: " host "\r\n\r\n", ROOT, KEEP),         \
+        OK("3.2", "GET / HTTP/1.0\r\nHost:\t" host " \r\n\r\n", ROOT, CLOSE),  \
+        OK("3.2.2", IN_TARGET(host), "/x", KEEP),
+#define BAD_HOST_OF_FINAL(host, final)                                         \
+    FINAL_NO("3.2", "GET / HTTP/1.1\r\nHost: " host "\r\n\r\n", 400, final),   \
+        FINAL_NO_HEAD("3.2", "HEAD / HTTP/1.0\r\nHost: " host "\r\n\r\n", 400, \
+                      final),                                                  \
+        FINAL_NO("3.2.2", IN_TARGET(host), 400, final),
+#define BAD_HOST(host) BAD_HOST_OF_FINAL(host, 0)
+#define SHAPELESS_HOST(host) BAD_HOST_OF_FINAL(host, 200)
+#define GOOD_TARGET(target, path)                                              \
+    OK("3.2", "GET " target " HTTP/1.1\r\n" HOST END, path, KEEP),             \
+        OK("3.2", "HEAD " target " HTTP/1.0\r\n\r\n", path, CLOSE_HEAD),
+#define BAD_TARGET_OF_FINAL(target, get, head)                                 \
+    FINAL_NO("3.2", "GET " target " HTTP/1.1\r\n" HOST END, 400, get),         \
+        FINAL_NO_HEAD("3.2", "HEAD " target " HTTP/1.0\r\n\r\n", 400, head),
+#define BAD_TARGET(target) BAD_TARGET_OF_FINAL(target, 0, 0)
+#define UNENCODED_TARGET(target) BAD_TARGET_OF_FINAL(target, 200, 200)
+#define UNPRINTABLE_TARGET(target) BAD_TARGET_OF_FINAL(target, 0, UNSEEN_HEAD)
+#define BAD_FIELD(rule, field)                                                 \
+    NO(rule, GET field "\r\n\r\n", 400),                                       \
+        NO(rule, "GET / HTTP/1.1\r\n" field "\r\n" HOST END, 400),             \
+        NO_HEAD(rule, "HEAD / HTTP/1.0\r\n" HOST field "\r\n\r\n", 400),       \
+        FINAL_NO(rule, "POST / HTTP/1.1\r\n" HOST field "\r\n\r\n", 400, 405), \
+        FINAL_NO(rule, "BREW / HTTP/1.1\r\n" HOST field "\r\n\r\n", 400, 501),
+#define METHOD(method, status)                                                 \
+    NO("9110 9.1", method " / HTTP/1.0\r\n\r\n", status),                      \
+        FINAL_NO("3.2", method " / HTTP/1.1\r\nX: y\r\n\r\n", 400, status),    \
+        FINAL_NO("3.2", method " / HTTP/1.1\r\n" HOST HOST END, 400, status),
+
+typedef struct {
     const char *rule, *text;
     size_t size;
     int status;
     const char *path;
     bool keep_alive, head_only;
-} cases[] = {
+    int final; /* what final does instead, 0 if it is right */
+} HttpCase;
+
+static const HttpCase cases[] = {
     /* Requests as clients write them. */
     OK("3", GET END, ROOT, KEEP),
     OK("3, curl",
@@ -249,6 +399,27 @@ static const struct {
        GET "Transfer-Encoding: chunked\r\n"
            "Transfer-Encoding: chunked\r\n\r\n",
        400),
+
+    /* The lists. A refusal that says "understood" comes after the headers have
+     * been read: one of them may be worse. */
+    /* clang-format off */
+    GOOD_HOSTS(GOOD_HOST) BAD_HOSTS(BAD_HOST) SHAPELESS_HOSTS(SHAPELESS_HOST)
+    GOOD_TARGETS(GOOD_TARGET) BAD_TARGETS(BAD_TARGET)
+    UNENCODED_TARGETS(UNENCODED_TARGET) UNPRINTABLE_TARGETS(UNPRINTABLE_TARGET)
+    BAD_FIELDS(BAD_FIELD) KNOWN_METHODS(METHOD) UNKNOWN_METHODS(METHOD)
+    /* clang-format on */
+
+    /* HEAD is seen, whatever else is wrong. */
+    FINAL_NO_HEAD("9110 9.3.2", "HEAD / HTTP/2.0\r\n\r\n", 505, UNSEEN_HEAD),
+    NO_HEAD("9110 9.3.2", "HEAD / HTTP/1.1\r\n\r\n", 400),
+    NO_HEAD("9110 9.3.2", "\r\nHEAD / HTTP/1.1\r\n\r\n", 400),
+    NO_HEAD("9110 9.3.2", "HEAD a HTTP/1.1\r\n" HOST END, 400),
+    FINAL_NO_HEAD("9110 9.3.2", "HEAD /\r\n", 400, UNSEEN_HEAD),
+    FINAL_NO_HEAD("9110 9.3.2", "HEAD  / HTTP/1.1\r\n" HOST END, 400,
+                  UNSEEN_HEAD),
+    FINAL_NO_HEAD("9110 9.3.2", "HEAD / http/1.1\r\n", 400, UNSEEN_HEAD),
+    NO("9110 9.1", "HEADS / HTTP/1.1\r\n" HOST END, 501),
+    NO("9110 9.1", "HEA / HTTP/1.1\r\n" HOST END, 501),
 
     /* What follows a head is not its business. */
     OK("9.3.2", GET END "GET /next HTTP/1.1\r\n", ROOT, KEEP),
