@@ -39,7 +39,8 @@ def screen(settings, said: str, result: Path) -> str:
              f"{time.strftime('%H:%M:%S')}", "", said.rstrip(), ""]
     if result.exists():
         came = json.loads(result.read_text(encoding="utf-8"))
-        lines.append(bar(came["passed"], came["checks"]))
+        if came["checks"]:
+            lines.append(bar(came["passed"], came["checks"]))
     lines.append("Waiting for the next save; Ctrl-C ends.")
     return "\n".join(lines)
 
