@@ -58,7 +58,10 @@ static void complain_of_end(const Server *server)
             twice ? "a connection has one owner, and only the owner closes it "
                     "(fclose closes it, too): here two do"
             : by  ? cause_of(by)
-                  : "an error of one connection calls exit(), or ends main",
+            : step("ends_after_two")
+                ? "it ends after one connection, not two, or an error calls "
+                  "exit()"
+                : "an error of one connection calls exit(), or ends main",
         .detail = errors,
         .key = twice ? "closed-twice" : words("ended-%d", by),
         .read = by == SIGPIPE                  ? "The visitor who leaves"
