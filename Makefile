@@ -61,6 +61,9 @@ sources tools:
 #:   make debug SRC=~/hello TEST=suite/test
 #:                            a failing test under gdb, where it fails
 #:   make test-teeth          the tests' tests: programs that must not pass
+#:   make test-watch          those of what watches threads; test-explore: of
+#:                            what tries every order; test-solutions: programs
+#:                            of others, which must pass
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
 #:   make sanitize            threads and memory: sanitizers and valgrind; or of one
@@ -143,6 +146,7 @@ clean:
 	rm -rf build steps/*/server
 	$(MAKE) -C final clean
 
-.PHONY: help diff compare debug watch run build sources tools timeline listing figures test test-tutorial test-final test-solutions \
-    test-teeth explore test-explore test-watch test-repeat test-browser sanitize lint check bench setup setup-bench update format \
-    renumber clean
+.PHONY: help run build diff compare debug watch timeline listing figures accept \
+    sources tools test test-tutorial test-final test-solutions test-teeth \
+    test-repeat test-browser test-explore test-watch explore sanitize lint check \
+    bench setup setup-bench update format renumber clean
