@@ -130,7 +130,8 @@ class Suite:
         theirs = [_without_main(path) for path in self.program.objects]
         binary, failure = build.link(
             theirs + tests + _objects(helpers, flags, headers) + _watching(),
-            build.criterion()[1] + tell.LINK + ["-Wl,--wrap=fork"])
+            build.criterion()[1] + tell.LINK + [f"-Wl,--wrap={name}" for name in
+                                              ("fork", "malloc", "calloc", "realloc")])
         if failure:
             self.failures.append(failure)
             return

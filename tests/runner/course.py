@@ -38,6 +38,8 @@ def suites(step):
     """The tests' sources: those that call pool and queue; those of the server."""
     units = [TESTS / "steps" / f"{name}.c" for name in ("pool", "queue")
              if f"{'thread' if name == 'pool' else 'job'}_{name}.h" in step.headers]
+    if step.can["bounded"]:
+        units.append(TESTS / "steps" / "bounds.c")
     names = ["start"] + ["answers"] * step.can["answers"] + [step.name]
     if step.can["ends_on_signal"]:
         names.append("until-ctrl-c")

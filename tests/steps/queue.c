@@ -9,6 +9,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#if STEP_BOUNDED
+/* With room for all jobs of a test; what a full queue does: bounds.c. */
+#define job_queue_new() job_queue_new(200000)
+#endif
+
 TestSuite(queue, .init = begin, SUITE);
 
 /* What most mistakes in a queue come from. */

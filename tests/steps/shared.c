@@ -2,6 +2,8 @@
 
 #include "answer.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,9 +139,22 @@ void check_answer(const Answer *answer, const char *request,
     free(body);
 }
 
+bool is_refusal(const Answer *answer)
+{
+    return step("bounded") && answer->complete
+           && strncmp(answer->data, "HTTP/1.1 503 ", 13) == 0;
+}
+
 void check_hello_within(const Server *server, double seconds)
 {
     Answer answer = client_get_within(server, "GET / HTTP/1.1", seconds);
+    /* Those who came before may still fill a bounded queue. */
+    for (Wait wait = {0};
+         is_refusal(&answer) && still_waiting(&wait, seconds + patience());
+         moment()) {
+        free(answer.data);
+        answer = client_get_within(server, "GET / HTTP/1.1", seconds);
+    }
     check_answer(&answer, "GET / HTTP/1.1", "HTTP/1.1 200 OK", "hello.html");
     free(answer.data);
 }
@@ -369,6 +384,68 @@ void check_failing_worker(void)
               .read = "Threads that cannot be created");
         free(errors);
     }
+}
+
+void await_jobs(Server *server, int count)
+{
+    server_wait_output(server, " got a job; executing.\n", count);
+}
+
+void await_connections(const Server *server, int descriptors, int count)
+{
+    for (Wait wait = {0}; server_descriptors(server) < descriptors + count
+                          && still_waiting(&wait, patience());)
+        moment();
+}
+
+bool says_goodbye(Server *server, size_t count, const int clients[])
+{
+    struct pollfd polls[16];
+    for (size_t i = 0; i < count; i++)
+        polls[i] = (struct pollfd){.fd = clients[i], .events = POLLIN};
+    bool said = false, alive = true;
+    for (Wait wait = {0}; !said && alive && poll(polls, count, 0) == 0
+                          && still_waiting(&wait, SLEEP + patience());
+         moment()) {
+        alive = server_alive(server);
+        char *output = server_output(server);
+        said = strstr(output, "Shutting down.\n") != NULL;
+        free(output);
+    }
+    return said;
+}
+
+void check_ends_well(Server *server, double seconds, const char *cause,
+                     const char *heading)
+{
+    for (Wait wait = {0}; server_alive(server); moment()) {
+        if (still_waiting(&wait, seconds + patience()))
+            continue;
+        char *output = server_output(server);
+        server_stop(server);
+        complain(&(Finding){
+            .expected = "the server ends, with status 0",
+            .got = words("it still runs after %.0f s", seconds + patience()),
+            .cause = cause,
+            .detail = output,
+            .key = cause,
+            .read = heading});
+    }
+    int status = server_wait(server); /* and no sanitizer complained */
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+          .expected = "the server ends, with status 0",
+          .got = WIFEXITED(status)
+                     ? words("status %d", WEXITSTATUS(status))
+                     : words("signal %d ended it", WTERMSIG(status)),
+          .cause =
+              WIFSIGNALED(status)
+                      && (WTERMSIG(status) == SIGINT
+                          || WTERMSIG(status) == SIGTERM)
+                  ? "nobody has asked for this signal with sigaction, so it "
+                    "ends the program at once"
+                  : "main does not come to its end, or crashes on the way",
+          .detail = server_errors(server), .key = "unclean-end",
+          .read = "A byte in a pipe");
 }
 
 void check_one_process(const Server *server)

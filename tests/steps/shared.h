@@ -58,6 +58,22 @@ void check_silence(void);
 /* Has each pthread_create fail in turn: the program must say so and end. */
 void check_failing_worker(void);
 
+/* Whether the answer is a 503, whole, in a step whose queue has a bound. */
+bool is_refusal(const Answer *answer);
+
+/* Waits until so many jobs have begun; until the server holds so many more
+ * descriptors than those, or for too long: then the answers will tell. */
+void await_jobs(Server *server, int count);
+void await_connections(const Server *server, int descriptors, int count);
+
+/* Waits for the line that says that the server ends, but not longer than until
+ * the first of its clients has got something. Returns whether it has come. */
+bool says_goodbye(Server *server, size_t count, const int clients[]);
+
+/* Checks that the server ends by itself, with status 0. */
+void check_ends_well(Server *server, double seconds, const char *cause,
+                     const char *heading);
+
 /* Checks that the program has started no further process. */
 void check_one_process(const Server *server);
 

@@ -55,6 +55,15 @@ static void check_cells(const char *what)
     runs = 0;
 }
 
+#if STEP_BOUNDED
+#define job_queue_new() job_queue_new(8) /* it is full again and again */
+
+/* A job that finds no room in its own pool is done by its caller. */
+#define thread_pool_execute(pool, function, arg)                               \
+    ((thread_pool_execute)(pool, function, arg) != 0 ? (function)(arg)         \
+                                                     : (void)0)
+#endif
+
 /* --- the queue ----------------------------------------------------------- */
 
 static JobQueue *queue;

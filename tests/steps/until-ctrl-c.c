@@ -12,58 +12,10 @@
 
 TestSuite(until_ctrl_c, SUITE);
 
-/* Long enough for a step that takes no time, shorter than a /sleep. */
-#define AT_ONCE 2
-
-/* Checks that the server ends by itself, with status 0. */
-static void check_ends_well(Server *server, double seconds, const char *cause,
-                            const char *heading)
-{
-    for (Wait wait = {0}; server_alive(server); moment()) {
-        if (still_waiting(&wait, seconds + patience()))
-            continue;
-        char *output = server_output(server);
-        server_stop(server);
-        complain(&(Finding){
-            .expected = "the server ends, with status 0",
-            .got = words("it still runs after %.0f s", seconds + patience()),
-            .cause = cause,
-            .detail = output,
-            .key = cause,
-            .read = heading});
-    }
-    int status = server_wait(server); /* and no sanitizer complained */
-    check(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-          .expected = "the server ends, with status 0",
-          .got = WIFEXITED(status)
-                     ? words("status %d", WEXITSTATUS(status))
-                     : words("signal %d ended it", WTERMSIG(status)),
-          .cause =
-              WIFSIGNALED(status)
-                      && (WTERMSIG(status) == SIGINT
-                          || WTERMSIG(status) == SIGTERM)
-                  ? "nobody has asked for this signal with sigaction, so it "
-                    "ends the program at once"
-                  : "main does not come to its end, or crashes on the way",
-          .detail = server_errors(server), .key = "unclean-end",
-          .read = "A byte in a pipe");
-}
-
-/* Waits until so many jobs have begun. */
-static void wait_for_jobs(Server *server, int count)
-{
-    server_wait_output(server, " got a job; executing.\n", count);
-}
-
-/* Waits until the server holds so many connections. */
-static void wait_for_connections(const Server *server, int descriptors,
-                                 int count)
-{
-    for (Wait wait = {0}; server_descriptors(server) < descriptors + count;
-         moment())
-        if (!still_waiting(&wait, patience()))
-            break; /* the answers will tell */
-}
+#define NOT_TOLD                                                               \
+    "nobody tells main, which waits: the handler must do something that ends " \
+    "the wait, on whichever thread it runs; and the signal must not stay "     \
+    "blocked in every thread"
 
 /* Returns the id of one of its threads that is not main's. Linux hands a
  * signal for the process to the thread that is named, if that does not block
@@ -94,18 +46,11 @@ static void check_graceful(int number, const char *name)
         clients[i] = client_connect(&server);
         client_ask(clients[i], "GET /sleep HTTP/1.1");
     }
-    wait_for_jobs(&server, 4);
-    wait_for_connections(&server, descriptors, CLIENTS);
+    await_jobs(&server, 4);
+    await_connections(&server, descriptors, CLIENTS);
 
     kill(one_worker(&server), number);
-    bool said = false;
-    for (Wait wait = {0};
-         !said && server_alive(&server) && still_waiting(&wait, AT_ONCE);
-         moment()) {
-        char *output = server_output(&server);
-        said = strstr(output, "Shutting down.\n") != NULL;
-        free(output);
-    }
+    bool said = says_goodbye(&server, CLIENTS, clients);
     bool ended = !server_alive(&server);
     bool refused = false;
     for (Wait wait = {0}; said && !refused && still_waiting(&wait, 1);
@@ -128,11 +73,7 @@ static void check_graceful(int number, const char *name)
                    "workers",
           .key = "not-graceful", .read = "A byte in a pipe");
     check(said, .expected = "at once the line `Shutting down.`",
-          .got = words("it does not come within %d s", AT_ONCE),
-          .cause =
-              "nobody tells main, which waits: the handler must do something "
-              "that ends the wait, on whichever thread it runs; and the signal "
-              "must not stay blocked in every thread",
+          .got = "it does not come", .cause = NOT_TOLD,
           .detail = server_output(&server), .key = "not-told",
           .read = "A byte in a pipe");
     check(refused && client_try_connect(&server) == -1,
@@ -188,10 +129,7 @@ Test(until_ctrl_c, nobody_there)
     server_wait_threads(&server, 0, 5);
     doing("Ctrl-C came while the server waited for its first client");
     kill(server.pid, SIGINT);
-    check_ends_well(&server, 0,
-                    "nobody tells main, which waits: the handler must do "
-                    "something that ends the wait",
-                    "A byte in a pipe");
+    check_ends_well(&server, 0, NOT_TOLD, "A byte in a pipe");
 }
 
 /* Whether the signal has come that watch/calls.c sends. */
@@ -258,63 +196,6 @@ Test(until_ctrl_c, a_signal_during_the_start_counts)
               .read = "Whose signal is it?");
 }
 
-/* The first and the second signal, with so many seconds between them. */
-static void check_second(int first, int second, double between)
-{
-    Server server = server_start((Options){0});
-    doing(between > 0 ? "a client asked for /sleep; Ctrl-C came, and a second "
-                        "later the second one"
-                      : "a client asked for /sleep; SIGINT and SIGTERM came at "
-                        "the same moment");
-    int client = client_connect(&server);
-    client_ask(client, "GET /sleep HTTP/1.1");
-    wait_for_jobs(&server, 1);
-    if (between == 0) /* while it is stopped, both wait for it */
-        kill(server.pid, SIGSTOP);
-    kill(server.pid, first);
-    for (Wait wait = {0}; still_waiting(&wait, between);)
-        moment();
-    check(server_alive(&server),
-          .expected = "after the first it still answers its client",
-          .got = "it has ended", .key = "not-graceful",
-          .read = "A byte in a pipe");
-    kill(server.pid, second);
-    kill(server.pid, SIGCONT);
-    bool ended = false;
-    for (Wait wait = {0}; !ended && still_waiting(&wait, AT_ONCE); moment())
-        ended = !server_alive(&server);
-    check(ended, .expected = "the second signal ends the program at once",
-          .got = words("it still runs after %d s", AT_ONCE),
-          .cause = between > 0
-                       ? "the handler must restore what a signal does by "
-                         "default, SIG_DFL, for both signals"
-                       : "while the handler runs for one signal, the other "
-                         "must wait (sa_mask): else both run it before it has "
-                         "restored anything",
-          .key = between > 0 ? "second-signal" : "both-signals",
-          .read = between > 0 ? "The second one ends it at once"
-                              : "Whose signal is it?");
-    check(!(WIFEXITED(server.status) && WEXITSTATUS(server.status) == 0),
-          .expected = "a status other than 0: a client was let down",
-          .got = "status 0", .read = "The second one ends it at once");
-    close(client);
-}
-
-Test(until_ctrl_c, a_second_ctrl_c_ends_it_at_once)
-{
-    check_second(SIGINT, SIGINT, 1);
-}
-
-Test(until_ctrl_c, sigterm_after_ctrl_c_ends_it_at_once)
-{
-    check_second(SIGINT, SIGTERM, 1);
-}
-
-Test(until_ctrl_c, two_signals_at_the_same_moment_are_two)
-{
-    check_second(SIGINT, SIGTERM, 0);
-}
-
 /* How many of its threads a signal may interrupt. */
 static int open_to(const Server *server, int number)
 {
@@ -328,6 +209,80 @@ static int open_to(const Server *server, int number)
             count += (strtoull(line + 7, NULL, 16) >> (number - 1) & 1) == 0;
     pclose(list);
     return count;
+}
+
+/* Sends two signals, at the same moment or the second when the first has been
+ * heard; meanwhile a client is being served. */
+static void check_second(int first, int second, bool at_once)
+{
+    Server server = server_start((Options){0});
+    int client = client_connect(&server);
+    client_ask(client, "GET /sleep HTTP/1.1");
+    await_jobs(&server, 1);
+    doing("a client asked for /sleep, and Ctrl-C came");
+    if (at_once && open_to(&server, second) > 1) { /* see below */
+        close(client);
+        server_stop(&server);
+        return;
+    }
+    if (at_once) /* while it is stopped, both wait for it */
+        kill(server.pid, SIGSTOP);
+    kill(server.pid, first);
+    if (!at_once) {
+        check(says_goodbye(&server, 1, &client),
+              .expected = "at once the line `Shutting down.`",
+              .got = "it does not come", .cause = NOT_TOLD, .key = "not-told",
+              .read = "A byte in a pipe");
+        check(server_alive(&server), .expected = "its client is answered first",
+              .got = "it has ended", .key = "not-graceful",
+              .read = "A byte in a pipe");
+    }
+    doing(at_once ? "a client asked for /sleep; SIGINT and SIGTERM came at the "
+                    "same moment"
+                  : "a client asked for /sleep; Ctrl-C came, and then a second "
+                    "time");
+    kill(server.pid, second);
+    kill(server.pid, SIGCONT);
+    Answer answer = client_receive(client, SLEEP + patience());
+    char *output = server_output(&server);
+    bool heard = strstr(output, "Shutting down.\n") != NULL;
+    check(!answer.complete && !answer.timed_out,
+          .expected = "the second signal ends the program at once",
+          .got = heard ? "it answers its client first"
+                       : "it goes on as if nothing had happened",
+          .cause = !heard ? NOT_TOLD
+                   : at_once
+                       ? "while the handler runs for one signal, the other "
+                         "must wait (sa_mask): else both run it before it has "
+                         "restored anything"
+                       : "the handler must restore what a signal does by "
+                         "default, SIG_DFL, for both signals",
+          .key = !heard    ? "not-told"
+                 : at_once ? "both-signals"
+                           : "second-signal",
+          .read = heard && !at_once ? "The second one ends it at once"
+                                    : "Whose signal is it?");
+    free(output);
+    free(answer.data);
+    int status = server_wait(&server);
+    check(!(WIFEXITED(status) && WEXITSTATUS(status) == 0),
+          .expected = "a status other than 0: a client was let down",
+          .got = "status 0", .read = "The second one ends it at once");
+}
+
+Test(until_ctrl_c, a_second_ctrl_c_ends_it_at_once)
+{
+    check_second(SIGINT, SIGINT, false);
+}
+
+Test(until_ctrl_c, sigterm_after_ctrl_c_ends_it_at_once)
+{
+    check_second(SIGINT, SIGTERM, false);
+}
+
+Test(until_ctrl_c, two_signals_at_the_same_moment_are_two)
+{
+    check_second(SIGINT, SIGTERM, true);
 }
 
 Test(until_ctrl_c, one_thread_alone_receives_signals)

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,65 @@
 
 pid_t __real_fork(void);
 pid_t __wrap_fork(void);
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+
+static _Thread_local int until_failure; /* allocations; 0: none fails */
+static _Thread_local bool failed;
+
+bool fail_allocation(int number)
+{
+    bool before = failed;
+    failed = false;
+    until_failure = number;
+    return before;
+}
+
+/* Whether this is the allocation that is to fail. */
+static bool fails(void)
+{
+    bool now = until_failure > 0 && --until_failure == 0;
+    failed = failed || now;
+    return now;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+    return fails() ? NULL : __real_realloc(block, size);
+}
+
+void fail_thread(int number)
+{
+    static int calls; /* that were counted, see watch.h */
+    char text[16] = "";
+    if (number > 0)
+        snprintf(text, sizeof text, "%d", calls += number);
+    setenv("FAIL_PTHREAD_CREATE", text, 1);
+}
+
+size_t allocated(void)
+{
+#if __GLIBC_PREREQ(2, 33)
+    return mallinfo2().uordblks;
+#else
+    return (size_t)mallinfo().uordblks;
+#endif
+}
 
 pid_t fork_test(void)
 {

@@ -23,6 +23,9 @@
 #define on_my_stack unit_on_my_stack
 #define fork_test unit_fork_test
 #define wait_a_little unit_wait_a_little
+#define fail_allocation unit_fail_allocation
+#define fail_thread unit_fail_thread
+#define allocated unit_allocated
 
 /* Sleeps for a millisecond; the test waits, and does not hang. */
 void wait_a_little(void);
@@ -56,6 +59,17 @@ void begin(void);
 
 /* The same, and sends stdout to nowhere: the workers' lines do not matter. */
 void quiet(void);
+
+/*
+ * The calling thread's allocation of that number, counted from 1 and from now
+ * on, will fail, or the creation of a thread; 0: none. The first returns
+ * whether the one that was named before has failed.
+ */
+bool fail_allocation(int number);
+void fail_thread(int number);
+
+/* Bytes that are allocated now. */
+size_t allocated(void);
 
 /* Whether an address lies on the calling thread's stack. */
 bool on_my_stack(const void *address);
