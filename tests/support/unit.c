@@ -58,10 +58,13 @@ void *__wrap_realloc(void *block, size_t size)
 void fail_thread(int number)
 {
     static int calls; /* that were counted, see watch.h */
-    char text[16] = "";
+    static char entry[48] = "FAIL_PTHREAD_CREATE="; /* setenv allocates */
+    static const size_t name = sizeof "FAIL_PTHREAD_CREATE=" - 1;
     if (number > 0)
-        snprintf(text, sizeof text, "%d", calls += number);
-    setenv("FAIL_PTHREAD_CREATE", text, 1);
+        snprintf(entry + name, sizeof entry - name, "%d", calls += number);
+    else
+        entry[name] = '\0';
+    putenv(entry);
 }
 
 size_t allocated(void)
