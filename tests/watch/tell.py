@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,8 +32,9 @@ LINK = [f"-Wl,--wrap={name}" for name in (HERE / "wraps").read_text().split()]
 
 # table.h
 MAGIC = 0x3168637461774843
-HEADER = ("magic pid base created ended joined waits signals accepted "
-          "on_the_stack numbered shown listening ending stay missed used_threads said_length").split()
+HEADER = ("magic pid base created ended joined waits signals accepted on_the_stack "
+          "numbered shown listening ending stay missed used_threads "
+          "said_length").split()
 THREAD = ("state flags number id id_at function arg created joined waits object "
           "with line since held shown").split()
 OBJECT = ("address kind state owner depth locked unlocked frame back gone waiters "
@@ -158,23 +160,30 @@ class Table:
     """What a process has written down of itself."""
 
     def __init__(self, file: Path):
-        data = file.read_bytes()
+        self.data = data = file.read_bytes()
         head = 8 * len(HEADER)
-        size = head + PROGRAM + (THREADS * 16 + OBJECTS * 18) * 8
-        if len(data) < size:
+        self.rows_at = head + PROGRAM
+        said = self.rows_at + (THREADS * 16 + OBJECTS * 18) * 8
+        if len(data) < said:
             raise ValueError(f"{file} is not a table of watch.c")
-        words = dict(zip(HEADER, struct.unpack_from(f"<{len(HEADER)}Q", data)))
-        if words["magic"] != MAGIC:
+        self.words = dict(zip(HEADER, struct.unpack_from(f"<{len(HEADER)}Q", data)))
+        if self.words["magic"] != MAGIC:
             raise ValueError(f"{file} is not a table of watch.c")
-        self.words = words
         self.lines = Lines(_text(data[head:head + PROGRAM]))
-        start = head + PROGRAM
-        self.threads = self._rows(data, start, words["used_threads"], THREAD, 16)
-        start += THREADS * 16 * 8
-        self.objects = [row for row in self._rows(data, start, OBJECTS, OBJECT, 18)
-                        if row.address]
-        start += OBJECTS * 18 * 8
-        self.said = data[start:start + words["said_length"]]
+        self.said = data[said:said + self.words["said_length"]]
+
+    @cached_property
+    def threads(self):
+        """All places for threads; those that live have state LIVES."""
+        return self._rows(self.data, self.rows_at, self.words["used_threads"],
+                          THREAD, 16)
+
+    @cached_property
+    def objects(self):
+        """The mutexes and condition variables."""
+        start = self.rows_at + THREADS * 16 * 8
+        return [row for row in self._rows(self.data, start, OBJECTS, OBJECT, 18)
+                if row.address]
 
     @staticmethod
     def _rows(data, start, count, names, length):
@@ -266,8 +275,8 @@ class Table:
                          f"in {self.lines.line(locked)}")
             return text + held
         if thread.waits == A_CONDITION:
-            text = f"waits to be woken: {self.lines.first_argument(line, 'a condition')}"
-            return text + where + held
+            name = self.lines.first_argument(line, "a condition")
+            return f"waits to be woken: {name}{where}{held}"
         if thread.waits == A_THREAD:
             other = self.next_of(thread)
             text = "waits for the end of " + (

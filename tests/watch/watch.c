@@ -382,7 +382,7 @@ WRAP(int, pthread_create, pthread_t *id, const pthread_attr_t *attributes,
     leave();
     if (thread == NULL)
         return __real_pthread_create(id, attributes, start, arg);
-    if (table->created == table->ended + 1) /* a new pool, after the last */
+    if (table->created == table->joined + 1) /* a new pool, after the last */
         table->shown = 0;
     thread->shown = table->shown++;
     thread->number = table->numbered++;
@@ -450,11 +450,12 @@ WRAP(int, pthread_join, pthread_t id, void **result)
     int error = __real_pthread_join(id, result);
     watch_end();
     if (error == 0) {
-        table->joined++;
         if (thread != NULL)
             thread->flags |= JOINED;
-        if (thread != NULL && !(thread->flags & OF_THE_TEST))
+        if (thread != NULL && !(thread->flags & OF_THE_TEST)) {
+            table->joined++;
             lost--; /* it has ended, and was counted there */
+        }
     }
     return error;
 }
