@@ -212,6 +212,11 @@ Test(queue, a_spurious_wake_up_is_no_job)
         "the wait must stand in a `while`, not in an `if`: a wake-up is no "
         "job",
         "Waiting without running");
+    crash_means(
+        "four threads waited in pop, and were woken without a job",
+        "the wait must stand in a `while`, not in an `if`: a wake-up is "
+        "no job",
+        "Waiting without running");
     for (int i = 0; i < WAITERS; i++) {
         poppers[i].queue = queue;
         threads[i] = start(pop_one, &poppers[i]);

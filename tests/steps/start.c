@@ -88,8 +88,10 @@ Test(start, takes_the_port_it_is_given)
     server_stop(&first);
     Server server = start_on(words("%d", number), number);
     check(server.port != 0, .expected = words("it listens on port %d", number),
-          .got = "it does not", .detail = server_errors(&server), .key = "port",
-          .read = "Another port");
+          .got = "it does not", .detail = server_errors(&server),
+          .cause = "bind() got another port: if its two bytes are swapped, "
+                   "htons(port) is missing",
+          .key = "port", .read = "Another port");
     server_stop(&server);
 }
 

@@ -175,6 +175,15 @@ void expecting(const char *what, const char *cause, const char *heading)
     expecting_within(patience() + 2, what, cause, heading);
 }
 
+void crash_means(const char *what, const char *cause, const char *heading)
+{
+    prepare(&(Finding){.did = what,
+                       .cause = cause,
+                       .read = heading,
+                       .got = "it crashed: it took a job that was not there"},
+            when_it_crashes, sizeof when_it_crashes);
+}
+
 void begin(void)
 {
     expecting_within(patience() + 6, NULL, NULL, NULL);

@@ -18,6 +18,7 @@
 #define settle unit_settle
 #define start unit_start
 #define expecting unit_expecting
+#define crash_means unit_crash_means
 #define begin unit_begin
 #define quiet unit_quiet
 #define on_my_stack unit_on_my_stack
@@ -53,6 +54,9 @@ pthread_t start(void *(*function)(void *), void *arg);
 void expecting(const char *what, const char *cause, const char *heading);
 void expecting_within(double seconds, const char *what, const char *cause,
                       const char *heading);
+
+/* Behind expecting(): what a crash means, if it is not just any. */
+void crash_means(const char *what, const char *cause, const char *heading);
 
 /* Expects nothing in particular. */
 void begin(void);
