@@ -199,8 +199,7 @@ def compile_folder(folder: Path, extra=()) -> Program:
     program = Program(folder)
     headers = sorted(folder.glob("*.h"))
     sources = sorted(folder.glob("*.c"))
-    command = [compiler(), *FLAGS, "-fno-diagnostics-show-caret", *COMPILE_READER,
-               *own_flags(), *extra]
+    command = [compiler(), *FLAGS, *COMPILE_READER, *own_flags(), *extra]
 
     def one(source):
         return cache.build([*command, "-c", source], [source, *headers], ".o")
@@ -230,8 +229,8 @@ def compile_folder(folder: Path, extra=()) -> Program:
 def analyze(source: Path):
     """What gcc's analyzer suspects; slow, and often wrong: advice only."""
     built = cache.build(
-        ["nice", "-n", "19", compiler(), *FLAGS, "-fno-diagnostics-show-caret",
-         *own_flags(), "-fanalyzer", "-fdiagnostics-plain-output", "-c", source],
+        ["nice", "-n", "19", compiler(), *FLAGS, *own_flags(), "-fanalyzer",
+         "-fdiagnostics-plain-output", "-c", source],
         [source, *sorted(source.parent.glob("*.h"))], ".analyzed.o")
     return [f"{note.source}: {note.text}" for note in notes(built.said)
             if note.option.startswith("analyzer")]
@@ -270,8 +269,7 @@ def interface(folder: Path, step):
     headers = sorted(folder.glob("*.h"))
     built = cache.build(
         [compiler(), "-std=gnu17", "-Werror=incompatible-pointer-types",
-         "-fno-diagnostics-show-caret", *macros(step), "-I", folder,
-         "-S", source], [source, *headers], ".s")
+         *macros(step), "-I", folder, "-S", source], [source, *headers], ".s")
     if built.good:
         return None
     for note in notes(built.said):

@@ -99,7 +99,7 @@ def build(command, inputs, suffix: str) -> Built:
         env={**os.environ, "LC_ALL": "C.UTF-8"})
     said = done.stdout.decode("utf-8", "replace")
     if done.returncode != 0:
-        os.unlink(name)
+        Path(name).unlink(missing_ok=True)  # clang has removed it itself
         return Built(target, False, said)
     # The log first: a target without its log is built again.
     with tempfile.NamedTemporaryFile("w", dir=folder(), delete=False,

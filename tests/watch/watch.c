@@ -509,7 +509,8 @@ static size_t size_of(const Object *object)
 /* It is new: what was known of its address is forgotten. */
 static void reset(Object *object, uint64_t kind)
 {
-    object->owner = object->depth = object->waiters = object->mutex = 0;
+    object->owner = object->depth = object->mutex = 0;
+    object->waiters = 0;
     object->locked = object->unlocked = object->gone = 0;
     object->state = ALIVE;
     object->kind = kind;
