@@ -241,7 +241,7 @@ class Run:
             return []
         found = []
         for task in self.analysis:
-            if task.done():
+            if task.done() and not task.cancelled():
                 found += task.result()
         return found[:3]
 
