@@ -517,7 +517,9 @@ Test(pool_bounds, a_job_is_told_that_its_pool_ends)
                    "before it says that it is full",
           .read = "A full queue says so");
     check(runs == 0, .expected = "what was refused does not run",
-          .got = "it did");
+          .got = "it did",
+          .cause = "a push that returns an error must not push",
+          .read = "A full queue says so");
 }
 
 static void destroy_own(void *arg)
