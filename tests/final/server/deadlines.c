@@ -110,8 +110,8 @@ Test(server, a_client_that_never_reads_is_cut_off)
     double begun = now();
     Client deaf = ask_for_large(&server, 0);
     take_in(&deaf, 1);
-    server_wait_descriptors(&server, descriptors + 1);
-    server_wait_descriptors(&server, descriptors);
+    server_wait_descriptors(&server, 0, descriptors + 1);
+    server_wait_descriptors(&server, 0, descriptors);
     cr_expect(
         within(now() - begun, timeouts[WRITE] - 0.1, timeouts[WRITE] + SLACK),
         "%f s", now() - begun);

@@ -74,7 +74,7 @@ static void fail_each(const char *name, int error, bool starts)
             return;
         }
         check_pages(&server);
-        server_wait_descriptors(&server, before);
+        server_wait_descriptors(&server, 0, before);
         double cpu = server_cpu(&server), begun = now();
         while (now() < begun + 0.2)
             moment();

@@ -27,7 +27,7 @@ static void hostile(void (*attack)(Client *client))
     for (int i = 0; i < 10; i++)
         leave(&bad[i]);
     check_pages(&server);
-    server_wait_descriptors(&server, descriptors);
+    server_wait_descriptors(&server, 0, descriptors);
     cr_expect(eq(int, server_threads(&server), 5));
     finish(&server);
 }
@@ -222,6 +222,6 @@ Test(server, hostile_comers_and_goers)
             come_and_go(&server, texts[i], round % 2 == 0);
             check_pages(&server);
         }
-    server_wait_descriptors(&server, descriptors + 4 + 128);
+    server_wait_descriptors(&server, 0, descriptors + 4 + 128);
     server_stop(&server); /* the sleepers' work would take minutes */
 }

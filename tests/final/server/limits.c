@@ -162,6 +162,6 @@ Test(server, nothing_is_left_open)
     int descriptors = server_descriptors(&server);
     for (int i = 0; i < 1000; i++)
         cr_assert(eq(int, ask(&server, i % 2 ? LAST : GET), 200));
-    server_wait_descriptors(&server, descriptors);
+    server_wait_descriptors(&server, 0, descriptors);
     finish(&server);
 }

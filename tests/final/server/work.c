@@ -79,6 +79,6 @@ Test(server, clients_that_talk_or_leave_during_their_work)
     cr_expect(lt(dbl, server_cpu(&server) - cpu, 0.1)); /* no spinning */
     leave(&slow[0]);
     leave(&slow[3]);
-    server_wait_descriptors(&server, descriptors);
+    server_wait_descriptors(&server, 0, descriptors);
     finish(&server);
 }
