@@ -61,6 +61,9 @@ static void complain_of_end(const Server *server)
             : step("ends_after_two")
                 ? "it ends after one connection, not two, or an error calls "
                   "exit()"
+            : step("ends_on_signal")
+                ? "it still ends after two connections, or an error of one "
+                  "calls exit(): from this step on a signal ends it"
                 : "an error of one connection calls exit(), or ends main",
         .detail = errors,
         .key = twice ? "closed-twice" : words("ended-%d", by),
