@@ -35,12 +35,14 @@ WRONG = {
     "implicit-int": "a type is missing",
     "use-after-free": "the memory has been given back before",
     "free-nonheap-object": "free() gets what did not come from malloc()",
-    "array-bounds": "there is no such element",
+    "array-bounds": "there is no such element, or the memory is smaller than what "
+                    "is put there (sizeof of a pointer?)",
     "stringop-overflow": "more is written than there is room for",
     "stringop-overread": "more is read than there is",
     "sizeof-pointer-memaccess": "sizeof a pointer is 8, whatever it points to",
     "nonnull": "NULL where there must be something",
     "null-dereference": "the pointer may be NULL",
+    "parentheses": "= stores a value; == compares two",
     "alloc-size": "the memory is smaller than what is put there",
 }
 
@@ -218,12 +220,19 @@ def compile_folder(folder: Path, extra=()) -> Program:
             for note in found:
                 if note.kind != "warning":
                     continue
-                if note.option in WRONG or note.option.startswith("format"):
+                if _is_wrong(note):
                     program.warnings.append(_warning(note))
                 else:
                     program.remarks.append(f"{note.source}: {note.text}")
             program.objects.append(built.path)
     return program
+
+
+def _is_wrong(note: Note) -> bool:
+    """Whether a warning means a wrong program."""
+    if note.option == "parentheses":  # other advice has this name, too
+        return "assignment" in note.text
+    return note.option in WRONG or note.option.startswith("format")
 
 
 def analyze(source: Path):

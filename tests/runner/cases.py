@@ -227,7 +227,7 @@ class Runner:
                 stderr=output, stdin=subprocess.DEVNULL, start_new_session=False)
             self.running.add(process)
             try:
-                process.wait(LIMIT)
+                process.wait(LIMIT if case.criterion else 4 * LIMIT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -279,10 +279,14 @@ class Runner:
     @staticmethod
     def _explain(record: Record, watch: Path):
         """Adds what the watched threads show: a hint, and where each one waits."""
-        for text in tell.findings(watch, hints=True)[:1]:
+        hints = [parse(text) for text in tell.findings(watch, hints=True)]
+        for crash in (hint for hint in hints if hint.key == "crashed"):
+            record.got, record.source = crash.got or record.got, crash.source
+            if record.key == "crashes":
+                record.cause = crash.cause or record.cause
+        for hint in [hint for hint in hints if hint.key != "crashed"][:1]:
             if record.cause and record.key not in HINTED:
                 break
-            hint = parse(text)
             record.cause, record.source = hint.cause or hint.got, hint.source
             record.read, record.detail = hint.read or record.read, hint.detail
             record.key = hint.key or record.cause

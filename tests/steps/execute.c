@@ -107,6 +107,44 @@ Test(execute, a_burst_is_served_by_four_workers)
     server_stop(&server);
 }
 
+Test(execute, a_worker_says_who_it_is_before_it_runs_the_job)
+{
+    Server server = server_start((Options){0});
+    doing("four clients asked for /sleep");
+    double start = now();
+    for (int i = 0; i < 4; i++)
+        client_ask(client_connect(&server), "GET /sleep HTTP/1.1");
+    char *output = server_output(&server);
+    while (occurrences(output, " got a job; executing.\n") < 4
+           && now() < start + SLEEP - 0.5) {
+        free(output);
+        moment();
+        output = server_output(&server);
+    }
+    int lines = occurrences(output, " got a job; executing.\n");
+    check(lines > 0,
+          .expected =
+              "`Worker 0 got a job; executing.` comes before the job is "
+              "run",
+          .got = words("no such line in the first %.1f s of it", now() - start),
+          .cause = "the line is missing, or printed after the job",
+          .key = "lines", .read = "The worker's loop");
+    for (int id = 0; lines == 4 && id < 4; id++)
+        check(
+            occurrences(output, words("Worker %d got a job; executing.\n", id))
+                == 1,
+            .expected = "a line of each of the workers 0 to 3: all four sleep",
+            .got = words("%d of worker %d",
+                         occurrences(output, words("Worker %d got a job; "
+                                                   "executing.\n",
+                                                   id)),
+                         id),
+            .cause = "a Worker's id is not set, or not its own",
+            .detail = output, .key = "lines", .read = "The worker's loop");
+    free(output);
+    server_stop(&server);
+}
+
 Test(execute, two_requests_do_not_mix)
 {
     check_no_mixing();

@@ -67,6 +67,12 @@ Test(pool, has_as_many_threads_as_asked)
             "end of the pool's life, not here",
             "A thread that waits for "
             "work");
+        crash_means(
+            words("thread_pool_new(%zu) was called", sizes[i]),
+            "a worker begins before what it needs is there (create the "
+            "queue and set all of its Worker before pthread_create), or "
+            "there is too little room for the workers",
+            "A thread that waits for work");
         int before = watch_created();
         new_pool(sizes[i]);
         int created = watch_created() - before;
@@ -159,6 +165,11 @@ Test(pool, a_worker_runs_the_job)
               "thread_pool_execute does not return: it may only push the job, "
               "and must not wait for it",
               "Execute");
+    crash_means(
+        "a job was given to a pool of 2",
+        "the worker calls what is not the job that was pushed: does pop "
+        "hand it over, and is it kept in a copy until then?",
+        "The worker's loop");
     ThreadPool *pool = new_pool(2);
     int before = watch_created();
     thread_pool_execute(pool, note_runner, NULL);
@@ -180,23 +191,33 @@ Test(pool, a_worker_runs_the_job)
           .key = "more-workers", .read = "Execute");
 }
 
-static void add(void *arg)
+static void *_Atomic given[2];
+
+static void note_argument(void *arg)
 {
-    ++*(atomic_int *)arg;
+    given[runs] = arg;
+    runs++;
 }
 
 Test(pool, a_job_gets_its_argument)
 {
-    doing("jobs were given to a pool, each with an argument");
-    ThreadPool *pool = new_pool(2);
-    atomic_int number = 0;
-    thread_pool_execute(pool, add, &number);
-    thread_pool_execute(pool, count, NULL);
-    check(wait_until(number == 1 && runs == 1),
+    expecting("two jobs were given to a pool, each with an argument", NULL,
+              "Execute");
+    ThreadPool *pool = new_pool(1);
+    thread_pool_execute(pool, note_argument, &given[0]);
+    thread_pool_execute(pool, note_argument, &given[1]);
+    check(wait_until(runs == 2), .expected = "each is run",
+          .got = words("%d were", runs), NOT_RUN);
+    const char *came = "another address";
+    for (int i = 0; i < 2; i++)
+        if (given[i] == NULL)
+            came = "NULL";
+    check(given[0] == &given[0] && given[1] == &given[1],
           .expected = "each is called with its own",
-          .got = "one was called with another argument, or not at all",
-          .cause = "function and arg must be kept together, in a Job that is "
-                   "copied: not in variables that the next call overwrites",
+          .got = words("one was called with %s", came),
+          .cause = "the argument of execute is what the worker calls the "
+                   "function with: both are kept in a Job that is copied, not "
+                   "in variables that the next call overwrites",
           .key = "argument", .read = "Execute");
 }
 
@@ -257,6 +278,7 @@ Test(pool, each_job_runs_exactly_once)
         for (intptr_t j = 0; j < JOBS; j++)
             thread_pool_execute(pool, mark, (void *)j);
         wait_until(runs >= JOBS);
+        check(runs > 0, .expected = "each is run", .got = "none is", NOT_RUN);
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
         for (int j = 0; j < JOBS; j++)
             check(ran[j] == 1, .expected = "each is run once",
@@ -431,7 +453,11 @@ Test(pool, jobs_may_submit_jobs)
     shared = new_pool(1);
     thread_pool_execute(shared, submit_more, (void *)(intptr_t)1000);
     check(wait_until(runs == 1000), .expected = "all are run",
-          .got = words("%d of 1,000 were", runs), LOCK_HELD);
+          .got = words("%d of 1,000 were", runs),
+          .cause =
+              "execute drops a job while the workers are busy, or a worker "
+              "holds a mutex while it runs its job",
+          .key = "from-a-job", .read = "Execute");
 }
 
 static atomic_int strangers;
@@ -591,6 +617,7 @@ Test(pool, destroying_one_leaves_the_other)
     thread_pool_destroy(one);
     for (int i = 0; i < 100; i++)
         thread_pool_execute(other, count, NULL);
+    wait_until(runs == 100);
     thread_pool_destroy(other);
     check(runs == 100, .expected = "the other still runs its jobs",
           .got = words("%d of 100", runs),

@@ -64,12 +64,15 @@ static void check_number(Job job, intptr_t number)
                      ? words("job %ld came out", (long)came)
                      : "something came out that was never pushed",
           .cause =
-              came > number && job.function == nothing
-                  ? "the last in is the first out, or the queue drops what it "
-                    "has no "
-                    "room for: push adds at one end, pop takes from the other"
-                  : "what pop leaves behind is not a queue: look at first and "
-                    "last "
+              job.function != nothing
+                  ? "a job is kept in a copy, in memory that is allocated for "
+                    "it: not in a local variable of push, or in what was "
+                    "freed; and pop may not go on when there is none"
+              : came > number
+                  ? "the last in is the first out, or the queue drops or "
+                    "overwrites a job: push adds at one end, pop takes from "
+                    "the other"
+                  : "pop does not take its job out: look at first and last "
                     "after each pop",
           .key = "order", .read = "A queue");
 }

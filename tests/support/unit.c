@@ -108,10 +108,20 @@ static char when_it_hangs[2048], when_it_crashes[2048];
 static _Atomic double limit; /* seconds, for what is expected now */
 static atomic_int expected;
 
-/* Called in a signal: says what was expected, and dies of the signal. */
-static void die(int signal_number)
+/* Called in a signal: says what was expected, and where it was, and dies of the
+ * signal. Other threads that crash wait for that. */
+static void die(int signal_number, siginfo_t *info, void *context)
 {
-    complain_in_a_signal(when_it_crashes);
+    static atomic_flag dying = ATOMIC_FLAG_INIT;
+    static _Thread_local bool it_is_me;
+    if (!it_is_me && atomic_flag_test_and_set(&dying))
+        for (;;)
+            pause();
+    if (!it_is_me) {
+        it_is_me = true;
+        complain_in_a_signal(when_it_crashes);
+        watch_crashed(info, context);
+    }
     signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
@@ -155,7 +165,10 @@ void expecting_within(double seconds, const char *what, const char *cause,
                     "allocated, or NULL";
     prepare(&finding, when_it_crashes, sizeof when_it_crashes);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        signal(numbers[i], die);
+        sigaction(
+            numbers[i],
+            &(struct sigaction){.sa_sigaction = die, .sa_flags = SA_SIGINFO},
+            NULL);
     limit = seconds;
     static bool watched;
     expected++;

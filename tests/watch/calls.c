@@ -242,11 +242,16 @@ static void not_open(const char *call, int descriptor, const void *line)
         "key: closed-twice\n"
         "did: a connection or a file was closed, in {line:%lx}\n"
         "got: %s(%d): it is not open%s. Is it closed twice? (%s did it)\n"
-        "cause: a connection has one owner, and only the owner closes it, once;"
-        " with more than one thread the number may be somebody else's by then\n"
+        "cause: a connection has one owner, and only the owner closes it, "
+        "once%s"
+        "\n"
         "read: The life of a connection\n"
         "source: {line:%lx}",
         AT(line), call, descriptor, before, watch_name(watch_self(), &name),
+        watch_created() == 0
+            ? ""
+            : ". Or two threads were given the same one: the address of a "
+              "variable, not the connection itself",
         AT(line));
 }
 

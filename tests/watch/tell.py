@@ -46,7 +46,7 @@ DETACHED, JOINED, OF_THE_TEST, MAIN = 1, 2, 4, 8
 
 # Where the tests' own code is: its lines mean nothing to a reader.
 OURS = tuple(str(HERE.parent / name) + os.sep
-             for name in ("steps", "support", "explore"))
+             for name in ("steps", "support", "explore", "watch"))
 
 ALIKE = 8  # threads that do the same are shown
 

@@ -6,10 +6,12 @@
 #include "table.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 /* Declares a wrapped function, and the one that it wraps. */
@@ -108,6 +111,57 @@ void watch_hint(const char *format, ...)
     va_start(args, format);
     say(2, format, args);
     va_end(args);
+}
+
+/* --- crashes ------------------------------------------------------------- */
+
+enum { FRAMES = 32 };
+
+/* Which address was to be executed, and where the stack was. */
+static void registers(const ucontext_t *context, void **at, void ***stack)
+{
+#ifdef __x86_64__
+    *at = (void *)context->uc_mcontext.gregs[REG_RIP];
+    *stack = (void **)context->uc_mcontext.gregs[REG_RSP];
+#else
+    (void)context, (void)at, (void)stack;
+#endif
+}
+
+void watch_crashed(const siginfo_t *info, const void *context)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    void *frames[FRAMES], *at = NULL, **stack = NULL;
+    char places[FRAMES * 32];
+    size_t length = 0;
+    if (table == NULL || atomic_flag_test_and_set(&told))
+        return;
+    registers(context, &at, &stack);
+    int number = backtrace(frames, FRAMES - 1);
+    if (stack != NULL
+        && info->si_addr == at) /* it called what is no function */
+        frames[number++] = *stack;
+    /* The last one that is in the reader's files counts: the innermost. */
+    for (int i = number; i-- > 0;)
+        length += (size_t)snprintf(
+            places + length, sizeof places - length, "source: {line:%lx}\n",
+            (uint64_t)frames[i] - table->base + (frames[i] == at));
+    const char *got = "";
+    if (info->si_signo == SIGABRT)
+        got = "got: it was aborted: free() got what malloc() had not returned, "
+              "or what had been freed, or an assert() failed\n"
+              "cause: memory is freed once, by its owner; too little was "
+              "allocated; or what an assert() demands does not hold";
+    else if (info->si_code > 0 && at == NULL)
+        got = "got: it crashed: a function is called whose address is NULL\n"
+              "cause: a job is run that nobody has pushed, or that was lost on "
+              "its way";
+    else if (info->si_code > 0 && (uint64_t)info->si_addr < 4096)
+        got =
+            "got: it crashed: a pointer that is NULL is followed\n"
+            "cause: nothing is stored there yet, the list is empty, or another "
+            "thread came between the look and the use";
+    watch_hint("key: crashed\n%s%s", places, got);
 }
 
 /* --- threads ------------------------------------------------------------- */
@@ -1156,6 +1210,7 @@ __attribute__((constructor)) static void program_begins(void)
     table->magic = MAGIC;
     pthread_atfork(NULL, NULL, in_a_child);
     on_exit(program_ends, NULL);
+    backtrace((void *[1]){NULL}, 1); /* loads what it needs, not in a crash */
 }
 
 void watch_busy(const char *call, const void *line)

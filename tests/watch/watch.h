@@ -45,6 +45,7 @@
 #define WATCH_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -107,6 +108,13 @@ void watch_count_from_zero(void);
  * longer to lock a mutex, and 50 ms longer to begin to wait for a condition.
  */
 void watch_dawdle(void);
+
+/*
+ * Notes in which line of the program the calling thread is, for one that has
+ * crashed, in the handler of the signal: of the frames that lead there, the
+ * innermost in the reader's files. info and context are the handler's.
+ */
+void watch_crashed(const siginfo_t *info, const void *context);
 
 /* Wakes, for no reason, all who wait for a condition variable. */
 void watch_wake_all(void);
