@@ -339,12 +339,12 @@ static void draw(const char *title, const Request *requests, int n)
 static void svg(const char *title, const Request *requests, int n)
 {
     double end = longest(requests, n);
-    const int left = 90, row = 26;
-    double scale = 520 / end;
+    const int left = 66, row = 26; /* as narrow as a phone is */
+    double scale = 214 / end;
     int height = 40 + 2 * 58 + n * row + 26;
 
-    printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" "
-           "height=\"%d\" viewBox=\"0 0 760 %d\" role=\"img\">\n"
+    printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"400\" "
+           "height=\"%d\" viewBox=\"0 0 400 %d\" role=\"img\">\n"
            "<title>%s</title>\n<desc>",
            height, height, title);
     for (int i = 0; i < n; i++) {
@@ -383,7 +383,7 @@ static void svg(const char *title, const Request *requests, int n)
            "patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">"
            "<line class=\"line\" y2=\"6\" stroke-width=\"3\"/></pattern>"
            "</defs>\n"
-           "<rect class=\"card\" x=\"0.5\" y=\"0.5\" width=\"759\" "
+           "<rect class=\"card\" x=\"0.5\" y=\"0.5\" width=\"399\" "
            "height=\"%d\" rx=\"6\"/>\n"
            "<text class=\"head\" x=\"16\" y=\"26\">%s</text>\n",
            height - 1, title);
