@@ -114,6 +114,22 @@ Test(pool, workers_are_given_what_stays)
 }
 #endif
 
+#if STEP_HAS_JOB_QUEUE
+Test(pool, workers_wait_at_one_queue)
+{
+    doing("thread_pool_new(4) was called");
+    new_pool(4);
+    wait_until(watch_waiters() == 4);
+    check(watch_waited_for() <= 1,
+          .expected = "all workers wait at the same queue, the pool's",
+          .got = words("they wait for %d different conditions",
+                       watch_waited_for()),
+          .cause = "each worker has a queue of its own: the pool creates one "
+                   "queue, and hands its address to all of them",
+          .key = "own-queue", .read = "A queue");
+}
+#endif
+
 static atomic_int runs;
 
 static void count(void *arg)
@@ -530,6 +546,10 @@ static void *destroy(void *arg)
 Test(pool, destroy_ends_idle_workers)
 {
     doing("a pool of 8 idle workers was destroyed");
+    crash_means("a pool of 8 idle workers was destroyed",
+                "of a queue that is closed and empty pop must say false, and "
+                "the worker's loop must end there",
+                "Telling them");
     int before = my_threads();
     ThreadPool *pool = new_pool(8);
     settle();

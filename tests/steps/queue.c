@@ -19,8 +19,8 @@ TestSuite(queue, .init = begin, SUITE);
 /* What most mistakes in a queue come from. */
 #define LOOK_AND_WAIT                                                          \
     "the look whether the queue is empty and the wait must be "                \
-    "one, under the mutex; and the signal comes after the "                    \
-    "job is in the queue"
+    "one, under the mutex that push locks, too; and the signal comes after "   \
+    "the job is in the queue"
 
 #if STEP_CLOSES
 /* Takes a job; a queue that is closed and empty gives one with no function. */

@@ -1274,6 +1274,16 @@ int watch_waiters(void)
     return waiters;
 }
 
+int watch_waited_for(void)
+{
+    int conditions = 0;
+    for (Object *object = table->objects; object < table->objects + OBJECTS;
+         object++)
+        if (object->kind == CONDITION && object->state == ALIVE)
+            conditions += waiting(object) > 0;
+    return conditions;
+}
+
 int watch_held(void)
 {
     return watch_self() != NULL ? (int)self->held : 0;

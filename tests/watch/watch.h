@@ -67,6 +67,9 @@ int watch_waits(void);
 /* How many threads wait for a condition variable, and no signal has come. */
 int watch_waiters(void);
 
+/* For how many different condition variables threads wait. */
+int watch_waited_for(void);
+
 /* How many times it has called signal or broadcast. */
 int watch_signals(void);
 
