@@ -534,6 +534,10 @@ static void slow(void *arg)
     "be closed first, a close must wake all of them, and their loop must end " \
     "when pop says false; the queue is destroyed after the joins"
 
+#define NO_JOB                                                                 \
+    "of a queue that is closed and empty pop must say false, and the "         \
+    "worker's loop must end there, before it runs a job"
+
 static atomic_bool destroyed;
 
 static void *destroy(void *arg)
@@ -546,9 +550,7 @@ static void *destroy(void *arg)
 Test(pool, destroy_ends_idle_workers)
 {
     doing("a pool of 8 idle workers was destroyed");
-    crash_means("a pool of 8 idle workers was destroyed",
-                "of a queue that is closed and empty pop must say false, and "
-                "the worker's loop must end there",
+    crash_means("a pool of 8 idle workers was destroyed", NO_JOB,
                 "Telling them");
     int before = my_threads();
     ThreadPool *pool = new_pool(8);
@@ -570,6 +572,8 @@ Test(pool, destroy_waits_for_running_jobs)
     for (int slow_one = 0; slow_one < 4; slow_one++) {
         expecting("a pool with four jobs, one of them slow, was destroyed",
                   NO_END, "Telling them");
+        crash_means("a pool with four jobs, one of them slow, was destroyed",
+                    NO_JOB, "Telling them");
         ThreadPool *pool = new_pool(4);
         runs = begun = 0;
         for (int i = 0; i < 4; i++)
@@ -589,6 +593,8 @@ Test(pool, destroy_runs_what_is_queued)
 {
     expecting("a pool with 5,002 jobs in its queue was destroyed", NO_END,
               "Telling them");
+    crash_means("a pool with 5,002 jobs in its queue was destroyed", NO_JOB,
+                "Telling them");
     ThreadPool *pool = new_pool(2);
     for (int i = 0; i < 2; i++)
         thread_pool_execute(pool, slow, NULL);
@@ -611,6 +617,8 @@ Test(pool, new_and_destroy_ten_thousand_times)
         "it takes too long (destroy waits by the clock, and does not join?), "
         "or it depends on which worker wakes first: " NO_END,
         "Telling them");
+    crash_means("10,000 times, a pool was created and destroyed", NO_JOB,
+                "Telling them");
     size_t before = allocated();
     for (int i = 0; i < 10000; i++) {
         ThreadPool *pool = thread_pool_new(2);
@@ -633,6 +641,7 @@ Test(pool, new_and_destroy_ten_thousand_times)
 Test(pool, destroying_one_leaves_the_other)
 {
     expecting("of two pools one was destroyed", NO_END, "Telling them");
+    crash_means("of two pools one was destroyed", NO_JOB, "Telling them");
     ThreadPool *one = new_pool(2), *other = new_pool(2);
     thread_pool_destroy(one);
     for (int i = 0; i < 100; i++)
