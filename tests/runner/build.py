@@ -294,10 +294,11 @@ def _undeclared(note: Note, folder: Path, step) -> Record:
     """What the text declares, beside what stands in the reader's header."""
     lines = note and Path(note.file).read_text(encoding="utf-8").splitlines()
     near = " ".join(lines[note.line - 1:note.line + 2])
-    known = re.findall(r"(?:thread_pool|job_queue)_\w+", near) or \
-        re.findall(r"\b(?:Job|JobQueue|ThreadPool)\b", near)
+    known = re.findall(r"(?:thread_pool|job_queue|http)_\w+(?=;)", near) or \
+        re.findall(r"\b(?:Job|JobQueue|ThreadPool|HttpRequest|HttpAnswer)\b", near)
     name = known[0] if known else "Job"
-    header = "job_queue.h" if "ob" in name.split("_")[0] else "thread_pool.h"
+    header = "http.h" if name.lower().startswith("http") else \
+        "job_queue.h" if "ob" in name.split("_")[0] else "thread_pool.h"
 
     def declaration(path):
         text = path.read_text(encoding="utf-8", errors="replace") \

@@ -131,7 +131,8 @@ class Suite:
         binary, failure = build.link(
             theirs + tests + _objects(helpers, flags, headers) + _watching(),
             build.criterion()[1] + tell.LINK + [f"-Wl,--wrap={name}" for name in
-                                              ("fork", "malloc", "calloc", "realloc")])
+                                              ("fork", "malloc", "calloc", "realloc",
+                                               "gmtime")])
         if failure:
             self.failures.append(failure)
             return

@@ -40,6 +40,8 @@ def suites(step):
              if f"{'thread' if name == 'pool' else 'job'}_{name}.h" in step.headers]
     if step.can["bounded"]:
         units.append(TESTS / "steps" / "bounds.c")
+    if "http.h" in step.headers:
+        units.append(TESTS / "steps" / "parser.c")
     names = ["start"] + ["answers"] * step.can["answers"] + [step.name]
     if step.can["ends_on_signal"]:
         names.append("until-ctrl-c")

@@ -38,3 +38,25 @@ _Bool (*const queue_pop)(JobQueue *queue, Job *job) = job_queue_pop;
 void (*const queue_close)(JobQueue *queue) = job_queue_close;
 void (*const queue_destroy)(JobQueue *queue) = job_queue_destroy;
 #endif
+#if STEP_HAS_HTTP
+#include "http.h"
+
+const HttpRequest http_request = {.size = (size_t)0,
+                                  .path = (const char *)0,
+                                  .path_length = (size_t)0,
+                                  .head_only = (_Bool)0,
+                                  .keep_alive = (_Bool)0};
+const HttpAnswer http_answer = {.status = 0,
+                                .date = (const char *)0,
+                                .type = (const char *)0,
+                                .length = (size_t)0,
+                                .keep_alive = (_Bool)0};
+int (*const http_parsed)(const char *buffer, size_t size,
+                         HttpRequest *request) = http_parse;
+_Bool (*const http_decoded)(const char *text, size_t length,
+                            char *decoded) = http_percent_decode;
+const char *(*const http_words)(int status) = http_reason;
+void (*const http_dated)(char *date, time_t time) = http_format_date;
+size_t (*const http_formatted)(char *head,
+                               const HttpAnswer *answer) = http_format_head;
+#endif

@@ -31,6 +31,10 @@ static const char *cause_of_silence(const Answer *answer, const char *request)
                    ? "the connection is closed while there is still something "
                      "to read, "
                      "or by two owners"
+               : step("speaks_http")
+                   ? "the connection is closed before the answer is sent; or "
+                     "one read is taken for one request: read on until the "
+                     "parser has an opinion"
                    : "the connection is closed before the answer is sent (by "
                      "main, or on "
                      "an error?), or the request is not read as a line";
@@ -70,6 +74,10 @@ void check_answer(const Answer *answer, const char *request,
 {
     char *did =
         words("a client asked: %s", *request ? request : "(an empty line)");
+    /* Its words have no meaning there: RFC 9112, 4. */
+    char status[] = "HTTP/1.1 000";
+    if (step("speaks_http"))
+        status_line = memcpy(status, status_line, sizeof status - 1);
     char *expected = words("%s, and the page", status_line);
     size_t page_length;
     char *body =
@@ -97,8 +105,12 @@ void check_answer(const Answer *answer, const char *request,
           .key = "head", .read = "The smallest response");
     const char *cause =
         cause_of_status(answer, head, request, status_line, body);
-    check((size_t)(end - answer->data) == strlen(status_line)
-              && strncmp(answer->data, status_line, strlen(status_line)) == 0,
+    size_t length = (size_t)(end - answer->data);
+    if (step("speaks_http") && length > strlen(status_line))
+        length = strlen(status_line)
+                 + strcspn(answer->data + strlen(status_line), " \r");
+    check(length == strlen(status_line)
+              && strncmp(answer->data, status_line, length) == 0,
           .did = did, .expected = status_line,
           .got = words("%.*s", (int)(end - answer->data), answer->data),
           .cause = cause, .key = cause,
@@ -241,7 +253,7 @@ void check_late_threads(void)
 void check_no_mixing(void)
 {
     Server server = server_start((Options){0});
-    const char *halves[] = {"GET / HTTP/1", ".1\r\n\r\n"};
+    const char *halves[] = {"GET / HTTP/1", ".1\r\nHost: a\r\n\r\n"};
     int slow = client_connect(&server);
     doing(
         "a client sent half of `GET / HTTP/1.1`; another asked for /foo; then "

@@ -90,6 +90,17 @@ pid_t __wrap_fork(void)
                         .key = "fork"});
 }
 
+struct tm *__real_gmtime(const time_t *time);
+struct tm *__wrap_gmtime(const time_t *time);
+
+/* Long enough for another thread to call it, too: they share the struct. */
+struct tm *__wrap_gmtime(const time_t *time)
+{
+    struct tm *utc = __real_gmtime(time);
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    return utc;
+}
+
 bool on_my_stack(const void *address)
 {
     pthread_attr_t attributes;

@@ -1,0 +1,246 @@
+/* A web server for the pages of a folder, on 127.0.0.1. */
+
+#include "http.h"
+#include "site.h"
+#include "thread_pool.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POOL_SIZE 4
+#define QUEUE_CAPACITY 8 /* connections that may wait for a worker */
+
+/* One client, and the pages that it can ask for. */
+typedef struct {
+    int socket;
+    const Site *site;
+} Connection;
+
+static int stop_writer; /* global: a signal handler can be handed nothing */
+
+/* Makes the pipe's other end readable. A second signal ends the program. */
+static void handle_signal(int number)
+{
+    (void)number;
+    int error = errno; /* of the code that is interrupted */
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    ssize_t written = write(stop_writer, "", 1);
+    (void)written; /* an empty pipe has room for a byte */
+    errno = error;
+}
+
+/* Returns a pipe's end that becomes readable when one of the signals comes,
+ * or ends the program. Lets them in, to this thread only. */
+static int catch_signals(const sigset_t *signals)
+{
+    int ends[2];
+    if (pipe(ends) == -1 || fcntl(ends[1], F_SETFL, O_NONBLOCK) == -1) {
+        perror("pipe");
+        exit(EXIT_FAILURE);
+    }
+    stop_writer = ends[1];
+    struct sigaction action = {
+        .sa_handler = handle_signal,
+        .sa_mask = *signals, /* the handler is not interrupted itself */
+        .sa_flags = SA_RESTART,
+    };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    return ends[0];
+}
+
+/* Returns the port that text names, or ends the program. */
+static in_port_t parse_port(const char *text)
+{
+    char *end;
+    long port = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || port < 0 || port > 65535) {
+        fprintf(stderr, "Not a port from 0 to 65535: %s\n", text);
+        exit(EXIT_FAILURE);
+    }
+    return (in_port_t)port;
+}
+
+/* Returns a socket that listens on 127.0.0.1, or ends the program. */
+static int listen_on(in_port_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = inet_addr("127.0.0.1"),
+    };
+    socklen_t size = sizeof address;
+    int yes = 1; /* a restart need not wait until old connections expire */
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (listener == -1
+        || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes)
+        || bind(listener, (struct sockaddr *)&address, size)
+        || listen(listener, SOMAXCONN)
+        || fcntl(listener, F_SETFL, O_NONBLOCK) == -1
+        || getsockname(listener, (struct sockaddr *)&address, &size)) {
+        fprintf(stderr, "Port %d: %s\n", port, strerror(errno));
+        exit(EXIT_FAILURE);
+    }
+    printf("Listening on http://127.0.0.1:%d\n", ntohs(address.sin_port));
+    return listener;
+}
+
+/* Writes all of a buffer, unless the client does not take it. */
+static bool write_all(int socket, const char *buffer, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(socket, buffer, size);
+        if (written == -1)
+            return false;
+        buffer += written;
+        size -= (size_t)written;
+    }
+    return true;
+}
+
+/* Reads and parses a request. Returns what http_parse() does; 0 if the client
+ * says no more. */
+static int read_request(int socket, char buffer[HTTP_HEAD_MAX],
+                        HttpRequest *request)
+{
+    size_t size = 0;
+    int status = 0;
+    while (status == 0) {
+        ssize_t got = read(socket, buffer + size, HTTP_HEAD_MAX - size);
+        if (got <= 0)
+            return 0;
+        size += (size_t)got;
+        status = http_parse(buffer, size, request);
+    }
+    return status;
+}
+
+/* Sends the page that a request asks for, or says with a status why not. */
+static void respond(const Connection *connection, const HttpRequest *request,
+                    int status)
+{
+    char path[HTTP_HEAD_MAX];
+    const Page *page = NULL;
+    if (status == 200
+        && http_percent_decode(request->path, request->path_length, path)) {
+        bool sleeps = strcmp(path, "/sleep") == 0;
+        if (sleeps)
+            sleep(5);
+        page = site_find(connection->site, sleeps ? "/" : path);
+    }
+    if (status == 200 && page == NULL) {
+        status = 404;
+        page = site_find(connection->site, "/404.html");
+    }
+
+    char head[HTTP_ANSWER_MAX], date[HTTP_DATE_MAX];
+    http_format_date(date, time(NULL));
+    const char *body = page != NULL ? page->body : http_reason(status);
+    HttpAnswer answer = {
+        .status = status,
+        .date = date,
+        .type = page != NULL ? page->type : "text/plain",
+        .length = page != NULL ? page->size : strlen(body),
+    };
+    size_t size = http_format_head(head, &answer);
+    if (write_all(connection->socket, head, size) && !request->head_only)
+        write_all(connection->socket, body, answer.length);
+}
+
+/* Answers the one request of a connection. */
+static void handle_connection(const Connection *connection)
+{
+    int socket = connection->socket;
+    struct timeval limit = {.tv_sec = 5}; /* a silent client's time */
+    fcntl(socket, F_SETFL, 0); /* on some systems it is as the listener */
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+
+    char buffer[HTTP_HEAD_MAX];
+    HttpRequest request;
+    int status = read_request(socket, buffer, &request);
+    if (status != 0)
+        respond(connection, &request, status);
+}
+
+/* Serves the connection that arg points to, closes and frees it. */
+static void serve(void *arg)
+{
+    Connection *connection = arg;
+    handle_connection(connection);
+    close(connection->socket);
+    free(connection);
+}
+
+/* Tells a client that there is no room. Does not wait: so little text always
+ * has room in a new connection. */
+static void refuse(int socket)
+{
+    char head[HTTP_ANSWER_MAX], date[HTTP_DATE_MAX];
+    http_format_date(date, time(NULL));
+    HttpAnswer answer = {.status = 503, .date = date, .type = "text/plain"};
+    write_all(socket, head, http_format_head(head, &answer));
+    close(socket);
+}
+
+int main(int argc, char *argv[])
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* the workers inherit this */
+    Site *site = site_load(".");
+    ThreadPool *pool;
+    int error = thread_pool_build(&pool, POOL_SIZE, QUEUE_CAPACITY);
+    if (error != 0) {
+        fprintf(stderr, "%d threads: %s\n", POOL_SIZE, strerror(error));
+        return EXIT_FAILURE;
+    }
+    int stop = catch_signals(&signals);
+    int listener = listen_on(argc > 1 ? parse_port(argv[1]) : 7878);
+    struct pollfd polls[] = {{.fd = stop, .events = POLLIN},
+                             {.fd = listener, .events = POLLIN}};
+    for (;;) {
+        if (poll(polls, 2, -1) == -1)
+            continue; /* a signal: now its byte is in the pipe */
+        if (polls[0].revents != 0)
+            break;
+        int socket = accept(listener, NULL, NULL);
+        if (socket == -1) {
+            perror("accept");
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+            continue;
+        }
+        Connection *connection = malloc(sizeof *connection);
+        if (connection != NULL)
+            *connection = (Connection){socket, site};
+        if (connection == NULL
+            || thread_pool_try_execute(pool, serve, connection) != 0) {
+            free(connection);
+            refuse(socket);
+        }
+    }
+    printf("Shutting down.\n");
+    close(listener);
+    thread_pool_destroy(pool);
+    site_free(site);
+}
