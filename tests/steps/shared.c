@@ -66,7 +66,8 @@ static const char *cause_of_status(const Answer *answer, Head head,
                "how "
                "it begins";
     }
-    return "a status line is misspelt, or another branch answers";
+    return "a status line is misspelt, or another branch answers: the whole "
+           "request line is compared, and strcmp returns 0 for what is equal";
 }
 
 void check_answer(const Answer *answer, const char *request,
