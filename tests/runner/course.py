@@ -35,9 +35,11 @@ def first_with(header: str):
 
 
 def suites(step):
-    """The tests' sources: those that call pool and queue; those of the server."""
-    units = [TESTS / "steps" / f"{name}.c" for name in ("pool", "queue")
-             if f"{'thread' if name == 'pool' else 'job'}_{name}.h" in step.headers]
+    """The tests' sources: those that call queue and pool, which rests on it; those
+    of the server."""
+    units = [TESTS / "steps" / f"{header.split('_')[1]}.c"
+             for header in ("job_queue", "thread_pool")
+             if f"{header}.h" in step.headers]
     if step.can["bounded"]:
         units.append(TESTS / "steps" / "bounds.c")
     if "http.h" in step.headers:

@@ -14,6 +14,9 @@ folder is at. From the environment, and so from make's command line:
     SANITIZE  a value for -fsanitize=: only the tests over the network
     JOBS      tests at a time
     MESSAGES  how many at most (3)
+    ADVICE    no: leave out what gcc's analyzer suspects
+    STEPWISE  1: begin a stage when the one before it has ended: less to do where
+              many programs are tried side by side
     RESULT    a file for what came of it, as JSON: for programs
 """
 
@@ -61,6 +64,8 @@ class Settings:
             raise SystemExit("Which step, or which folder? See make help.")
         self.only = os.environ.get("ONLY", "")
         self.all = bool(os.environ.get("ALL"))
+        self.stepwise = bool(os.environ.get("STEPWISE"))
+        self.advice = not self.ours and os.environ.get("ADVICE") != "no"
         self.sanitize = os.environ.get("SANITIZE", "")
         self.patience = os.environ.get("PATIENCE") or "3"
         self.jobs = int(os.environ.get("JOBS") or 24)
@@ -114,8 +119,9 @@ class Run:
         if program.warnings and not self.settings.all:
             return self.tell(program.warnings, "compile")
         pool = ThreadPoolExecutor(1)
-        self.analysis = [pool.submit(build.analyze, path)
-                         for path in sorted(self.settings.folder.glob("*.c"))]
+        if self.settings.advice:
+            self.analysis = [pool.submit(build.analyze, path)
+                             for path in sorted(self.settings.folder.glob("*.c"))]
         pool.shutdown(wait=False)
         suite = cases.Suite(self.step, program, self.settings.sanitize)
         if suite.failures:
@@ -145,6 +151,12 @@ class Run:
     def run(self, runner, chosen):
         """Runs cases side by side until all, or those of a stage, have told."""
         waiting, done = list(chosen), queue.Queue()
+        pending = {case.name: case.where for case in chosen}
+
+        def too_early(case):
+            """Whether a stage before this case's has cases left."""
+            return self.settings.stepwise and any(
+                where[0] < case.where[0] for where in list(pending.values()))
 
         def work():
             while not runner.stopped:
@@ -152,7 +164,10 @@ class Run:
                     case = waiting.pop(0)
                 except IndexError:
                     return
-                done.put(runner.run(case))
+                while too_early(case) and not runner.stopped:
+                    time.sleep(0.02)
+                if not runner.stopped:
+                    done.put(runner.run(case))
 
         threads = [threading.Thread(target=work, daemon=True)
                    for _ in range(min(self.settings.jobs, len(chosen)))]
@@ -160,7 +175,7 @@ class Run:
         for thread in threads:
             thread.start()
         try:
-            self.collect(chosen, done, counter)
+            self.collect(pending, done, counter)
         finally:
             runner.stop()
             for task in self.analysis:
@@ -169,9 +184,8 @@ class Run:
             for thread in threads:
                 thread.join(2)
 
-    def collect(self, chosen, done, counter):
+    def collect(self, pending, done, counter):
         """Gathers results; ends early when the first stage that fails is told."""
-        pending = {case.name: case.where for case in chosen}
         failed = None  # when the first failure of the first stage was known
         while pending:
             try:
@@ -186,6 +200,11 @@ class Run:
                 continue
             stage = min(r.case.where[0] for r in self.results if r.records)
             if any(where[0] < stage for where in pending.values()):
+                failed = None
+                continue
+            # the first message is that of the first cause, not of the fastest
+            first = min(r.case.where for r in self.results if r.records)
+            if any(where < first for where in pending.values()):
                 failed = None
                 continue
             failed = failed or time.monotonic()
@@ -237,8 +256,6 @@ class Run:
     def advice(self):
         """What gcc's analyzer suspects of a program that fails: it never decides,
         and is not waited for."""
-        if self.settings.ours or not self.analysis:
-            return []
         found = []
         for task in self.analysis:
             if task.done() and not task.cancelled():
