@@ -2,7 +2,7 @@
 
 STEPS = $(foreach folder,$(wildcard steps/??-*),$(firstword $(subst -, ,\
     $(notdir $(folder)))))
-PORT = 7878
+PORT ?= 7878
 step = $(firstword $(wildcard steps/$(1)-*))
 
 # A folder of the reader's own; make does not know what ~ is.
