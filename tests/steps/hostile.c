@@ -14,6 +14,12 @@
 
 TestSuite(hostile, SUITE);
 
+#define NO_TIME_OUT                                                            \
+    .expected = "after 5 s of silence it is given up",                         \
+    .cause = "the time-out of a read: SO_RCVTIMEO, 5 seconds, set on each "    \
+             "connection before it is read from",                              \
+    .key = "silent-client", .read = "The visitor who says nothing"
+
 /* Checks what must hold after an attack, which may hold the server up for so
  * many seconds; the step says what that is. */
 static void check_survived(Server *server, double seconds, int descriptors)
@@ -53,6 +59,82 @@ static void attack(int count, void (*behave)(const Server *server),
 static void say_nothing(const Server *server)
 {
     close(client_connect(server));
+}
+
+/*
+ * More clients at once than the server has descriptors; or, where it accepts
+ * one at a time, as many as a backlog of 128 holds.
+ */
+Test(hostile, a_crowd_at_once)
+{
+    enum { CLIENTS = 350 };
+    static int clients[CLIENTS];
+    static Answer answers[CLIENTS];
+    int crowd = step("accepts_on") && !step("ends_after_two") ? CLIENTS : 100;
+    Server server = server_start((Options){.descriptors = 256});
+    int descriptors = server_descriptors(&server);
+    int count = 0, answered = 0;
+
+    doing(words("%d clients came at once; the server may have 256 descriptors",
+                crowd));
+    Wait wait = {0};
+    for (int i = 0; i < crowd && still_waiting(&wait, patience()); i++) {
+        int client = client_try_connect(&server);
+        if (client != -1)
+            clients[count++] = client;
+    }
+    /* Main accepts on, until it has no descriptor left. */
+    if (crowd == CLIENTS)
+        while (server_descriptors(&server) < 250
+               && still_waiting(&wait, patience())) {
+            check_alive(&server);
+            moment();
+        }
+    for (int i = 0; i < count; i++)
+        client_ask(clients[i], "GET / HTTP/1.1");
+    if (!step("ends_after_two")) {
+        if (count < crowd)
+            check_soon_alive(&server);
+        check(count == crowd,
+              .expected = "all are let in, or wait in the backlog",
+              .got = words("%d of them were", count),
+              .cause =
+                  "the backlog of listen() is small: SOMAXCONN is as large as "
+                  "it can be",
+              .key = "backlog", .read = "Listening");
+    }
+    if (!step("answers")) {
+        for (int i = 0; i < count; i++)
+            close(clients[i]);
+        check_soon_alive(&server);
+        server_wait_threads(&server, 0, step("threads"));
+        server_stop(&server);
+        return;
+    }
+    clients_receive((size_t)count, clients, answers, 2 * patience());
+    if (!step("ends_after_two"))
+        check_soon_alive(&server);
+    for (int i = 0; i < count; i++) {
+        check(!answers[i].timed_out, .expected = "each is answered, or closed",
+              .got = "some are neither",
+              .cause =
+                  "when accept() fails, for want of a descriptor, the loop "
+                  "must go on",
+              .key = "crowd", .read = "No descriptor left");
+        answered += answers[i].complete;
+        free(answers[i].data);
+    }
+    check(answered >= (step("ends_after_two") ? 2 : 90),
+          .expected = "most are answered", .got = words("%d were", answered),
+          .key = "crowd", .read = "No descriptor left");
+    check(!step("ends_after_two") || answered == 2,
+          .expected = "two are answered, then it shuts down",
+          .got = words("%d were answered", answered), .key = "not-two",
+          .read = "Two requests, then home");
+    if (step("ends_after_two"))
+        server_wait_clean(&server, 0);
+    else
+        check_survived(&server, 0, descriptors);
 }
 
 Test(hostile, nothing_sent_and_closed)
@@ -192,30 +274,6 @@ Test(hostile, a_nul_in_the_line)
     }
 }
 
-/* A client may think for a while, but not for ever. */
-Test(hostile, a_slow_client_is_waited_for)
-{
-    if (!step("answers"))
-        return;
-    Server server = server_start((Options){0});
-    int slow = client_connect(&server);
-    client_send(slow, "GET / HT", 8);
-    for (double start = now(); now() < start + 3;)
-        moment();
-    client_send(slow, "TP/1.1\r\nHost: a\r\n\r\n", 19);
-    Answer answer = client_receive(slow, patience());
-    check_answer(&answer, "GET / HTTP/1.1 (with a pause of 3 s in it)",
-                 "HTTP/1.1 200 OK", "hello.html");
-    free(answer.data);
-    server_stop(&server);
-}
-
-#define NO_TIME_OUT                                                            \
-    .expected = "after 5 s of silence it is given up",                         \
-    .cause = "the time-out of a read: SO_RCVTIMEO, 5 seconds, set on each "    \
-             "connection before it is read from",                              \
-    .key = "silent-client", .read = "The visitor who says nothing"
-
 Test(hostile, a_silent_client_is_given_up)
 {
     if (!step("answers"))
@@ -231,6 +289,24 @@ Test(hostile, a_silent_client_is_given_up)
     check(answer.at - start > 4.5,
           .got = words("it was cut off after %.1f s", answer.at - start),
           NO_TIME_OUT);
+    free(answer.data);
+    server_stop(&server);
+}
+
+/* A client may think for a while, but not for ever. */
+Test(hostile, a_slow_client_is_waited_for)
+{
+    if (!step("answers"))
+        return;
+    Server server = server_start((Options){0});
+    int slow = client_connect(&server);
+    client_send(slow, "GET / HT", 8);
+    for (double start = now(); now() < start + 3;)
+        moment();
+    client_send(slow, "TP/1.1\r\nHost: a\r\n\r\n", 19);
+    Answer answer = client_receive(slow, patience());
+    check_answer(&answer, "GET / HTTP/1.1 (with a pause of 3 s in it)",
+                 "HTTP/1.1 200 OK", "hello.html");
     free(answer.data);
     server_stop(&server);
 }
@@ -354,80 +430,4 @@ Test(hostile, hello_html_removed)
     else
         server_stop(&server);
     folder_remove(folder);
-}
-
-/*
- * More clients at once than the server has descriptors; or, where it accepts
- * one at a time, as many as a backlog of 128 holds.
- */
-Test(hostile, a_crowd_at_once)
-{
-    enum { CLIENTS = 350 };
-    static int clients[CLIENTS];
-    static Answer answers[CLIENTS];
-    int crowd = step("accepts_on") && !step("ends_after_two") ? CLIENTS : 100;
-    Server server = server_start((Options){.descriptors = 256});
-    int descriptors = server_descriptors(&server);
-    int count = 0, answered = 0;
-
-    doing(words("%d clients came at once; the server may have 256 descriptors",
-                crowd));
-    Wait wait = {0};
-    for (int i = 0; i < crowd && still_waiting(&wait, patience()); i++) {
-        int client = client_try_connect(&server);
-        if (client != -1)
-            clients[count++] = client;
-    }
-    /* Main accepts on, until it has no descriptor left. */
-    if (crowd == CLIENTS)
-        while (server_descriptors(&server) < 250
-               && still_waiting(&wait, patience())) {
-            check_alive(&server);
-            moment();
-        }
-    for (int i = 0; i < count; i++)
-        client_ask(clients[i], "GET / HTTP/1.1");
-    if (!step("ends_after_two")) {
-        if (count < crowd)
-            check_soon_alive(&server);
-        check(count == crowd,
-              .expected = "all are let in, or wait in the backlog",
-              .got = words("%d of them were", count),
-              .cause =
-                  "the backlog of listen() is small: SOMAXCONN is as large as "
-                  "it can be",
-              .key = "backlog", .read = "Listening");
-    }
-    if (!step("answers")) {
-        for (int i = 0; i < count; i++)
-            close(clients[i]);
-        check_soon_alive(&server);
-        server_wait_threads(&server, 0, step("threads"));
-        server_stop(&server);
-        return;
-    }
-    clients_receive((size_t)count, clients, answers, 2 * patience());
-    if (!step("ends_after_two"))
-        check_soon_alive(&server);
-    for (int i = 0; i < count; i++) {
-        check(!answers[i].timed_out, .expected = "each is answered, or closed",
-              .got = "some are neither",
-              .cause =
-                  "when accept() fails, for want of a descriptor, the loop "
-                  "must go on",
-              .key = "crowd", .read = "No descriptor left");
-        answered += answers[i].complete;
-        free(answers[i].data);
-    }
-    check(answered >= (step("ends_after_two") ? 2 : 90),
-          .expected = "most are answered", .got = words("%d were", answered),
-          .key = "crowd", .read = "No descriptor left");
-    check(!step("ends_after_two") || answered == 2,
-          .expected = "two are answered, then it shuts down",
-          .got = words("%d were answered", answered), .key = "not-two",
-          .read = "Two requests, then home");
-    if (step("ends_after_two"))
-        server_wait_clean(&server, 0);
-    else
-        check_survived(&server, 0, descriptors);
 }
