@@ -186,7 +186,7 @@ int main(int argc, char *argv[])
     int error = thread_pool_build(&pool, POOL_SIZE, QUEUE_CAPACITY);
     if (error != 0) {
         fprintf(stderr, "%d threads: %s\n", POOL_SIZE, strerror(error));
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     }
     int stop = catch_signals(&signals);
     int listener = listen_on(argc > 1 ? parse_port(argv[1]) : 7878);
