@@ -2,6 +2,7 @@
 
 #define _GNU_SOURCE
 #include "table.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -44,9 +44,11 @@ NOTHING, A_MUTEX, A_CONDITION, A_THREAD, A_SEMAPHORE, A_CALL = range(6)
 LIVES = 2
 DETACHED, JOINED, OF_THE_TEST, MAIN = 1, 2, 4, 8
 
-# Where the tests' own code is: its lines mean nothing to a reader.
-OURS = tuple(str(HERE.parent / name) + os.sep
-             for name in ("steps", "support", "explore", "watch"))
+# Where the tests' own code is: its lines mean nothing to a reader. (Beside it, in
+# mistakes.c, stand the wrong programs that watch/test tries.)
+OURS = (*(str(HERE.parent / name) + os.sep
+          for name in ("steps", "support", "explore")),
+        str(HERE / "watch."), str(HERE / "calls."))
 
 ALIKE = 8  # threads that do the same are shown
 
