@@ -29,6 +29,7 @@ static void handle_signal(int number)
     (void)number;
     int error = errno; /* of the code that is interrupted */
     struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     ssize_t written = write(stop_writer, "", 1);
@@ -163,6 +164,14 @@ static void serve(void *arg)
     handle_connection((int)(intptr_t)arg);
 }
 
+/* Says which call of main's loop has failed, and pauses: what fails at once
+ * may fail again at once. */
+static void report(const char *call)
+{
+    perror(call);
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
 int main(int argc, char *argv[])
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -178,14 +187,17 @@ int main(int argc, char *argv[])
     struct pollfd polls[] = {{.fd = stop, .events = POLLIN},
                              {.fd = listener, .events = POLLIN}};
     for (;;) {
-        if (poll(polls, 2, -1) == -1)
-            continue; /* a signal: now its byte is in the pipe */
+        if (poll(polls, 2, -1) == -1) {
+            if (errno != EINTR) /* a signal: now its byte is in the pipe */
+                report("poll");
+            continue;
+        }
         if (polls[0].revents != 0)
             break;
         int connection = accept(listener, NULL, NULL);
         if (connection == -1) {
-            perror("accept");
-            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+            if (errno != EAGAIN) /* the visitor has gone meanwhile */
+                report("accept");
             continue;
         }
         thread_pool_execute(pool, serve, (void *)(intptr_t)connection);

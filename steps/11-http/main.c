@@ -36,6 +36,7 @@ static void handle_signal(int number)
     (void)number;
     int error = errno; /* of the code that is interrupted */
     struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     ssize_t written = write(stop_writer, "", 1);
@@ -188,6 +189,14 @@ static void serve(void *arg)
     free(connection);
 }
 
+/* Says which call of main's loop has failed, and pauses: what fails at once
+ * may fail again at once. */
+static void report(const char *call)
+{
+    perror(call);
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
 /* Tells a client that there is no room. Does not wait: so little text always
  * has room in a new connection. */
 static void refuse(int socket)
@@ -220,14 +229,17 @@ int main(int argc, char *argv[])
     struct pollfd polls[] = {{.fd = stop, .events = POLLIN},
                              {.fd = listener, .events = POLLIN}};
     for (;;) {
-        if (poll(polls, 2, -1) == -1)
-            continue; /* a signal: now its byte is in the pipe */
+        if (poll(polls, 2, -1) == -1) {
+            if (errno != EINTR) /* a signal: now its byte is in the pipe */
+                report("poll");
+            continue;
+        }
         if (polls[0].revents != 0)
             break;
         int socket = accept(listener, NULL, NULL);
         if (socket == -1) {
-            perror("accept");
-            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+            if (errno != EAGAIN) /* the visitor has gone meanwhile */
+                report("accept");
             continue;
         }
         Connection *connection = malloc(sizeof *connection);
