@@ -203,6 +203,12 @@ class References(Copy):
         self.says((line, "nothing is called a_trickle_is_cut_of (in"
                    " `a_trickle_is_cut_of`): is it a_trickle_is_cut_off?"))
 
+    def test_a_word_that_is_no_link_where_it_is_first_used(self) -> None:
+        line = self.spoil(r"\[\*leak\*\]\(#word-leak\)", "*leak*", count=1)
+        row = self.spoil('id="word-socket"></a>socket', 'id="word-socket"></a>plug')
+        self.says((line, "“leak” is first used here: make it a link"),
+                  (row, "the text never uses “plug”"))
+
     def test_another_file(self) -> None:
         line = self.spoil(r"\(steps/02-sleep\)", "(steps/02-slep)", "README.md", count=1)
         self.says((line, "a link to nowhere: steps/02-slep"), name="README.md")
