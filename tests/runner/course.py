@@ -47,7 +47,7 @@ def suites(step):
     names = ["start"] + ["answers"] * step.can["answers"] + [step.name]
     if step.can["ends_on_signal"]:
         names.append("until-ctrl-c")
-    if step.can["executes"] and not step.can["ends_after_two"]:
+    if step.can["workers_serve"] and not step.can["ends_after_two"]:
         names.append("execute")
     names = list(dict.fromkeys([*names, "hostile"]))  # a step's own come first
     return units, [TESTS / "steps" / f"{name}.c" for name in names]

@@ -116,7 +116,8 @@ Test(answers, byte_by_byte)
 {
     Server server = server_start((Options){0});
     int client = client_connect(&server);
-    const char *request = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    const char *request = "GET / HTTP/1.1\r\nHost: a\r\n"
+                          "Connection: close\r\n\r\n";
     for (const char *byte = request; *byte != '\0'; byte++) {
         client_send(client, byte, 1);
         moment(); /* so that the bytes travel one by one */

@@ -303,7 +303,8 @@ Test(hostile, a_slow_client_is_waited_for)
     client_send(slow, "GET / HT", 8);
     for (double start = now(); now() < start + 3;)
         moment();
-    client_send(slow, "TP/1.1\r\nHost: a\r\n\r\n", 19);
+    const char *rest = "TP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    client_send(slow, rest, strlen(rest));
     Answer answer = client_receive(slow, patience());
     check_answer(&answer, "GET / HTTP/1.1 (with a pause of 3 s in it)",
                  "HTTP/1.1 200 OK", "hello.html");

@@ -254,7 +254,8 @@ void check_late_threads(void)
 void check_no_mixing(void)
 {
     Server server = server_start((Options){0});
-    const char *halves[] = {"GET / HTTP/1", ".1\r\nHost: a\r\n\r\n"};
+    const char *halves[] = {"GET / HTTP/1",
+                            ".1\r\nHost: a\r\nConnection: close\r\n\r\n"};
     int slow = client_connect(&server);
     doing(
         "a client sent half of `GET / HTTP/1.1`; another asked for /foo; then "

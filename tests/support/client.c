@@ -81,7 +81,7 @@ void client_ask(int client, const char *request_line)
     char request[512];
     int length = snprintf(request, sizeof request,
                           "%s\r\nHost: 127.0.0.1\r\nUser-Agent: tests\r\n"
-                          "Accept: */*\r\n\r\n",
+                          "Accept: */*\r\nConnection: close\r\n\r\n",
                           request_line);
     client_send(client, request, (size_t)length);
 }

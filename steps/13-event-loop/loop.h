@@ -1,0 +1,27 @@
+#ifndef LOOP_H
+#define LOOP_H
+
+#include "connection.h"
+
+/* One thread that serves many connections, and waits for none of them alone. */
+typedef struct Loop Loop;
+
+/* Creates a loop. Returns NULL on failure, and then errno says why. */
+Loop *loop_new(void);
+
+/* Serves the connections that are handed to the loop that arg points to, until
+ * loop_stop() was called and the last of them has ended. To be called once. */
+void loop_run(void *arg);
+
+/* Gives a connection to a loop, which owns it from here on. Any thread may call
+ * this, and loop_stop(), but no signal handler. */
+void loop_hand_over(Loop *loop, Connection *connection);
+
+/* Tells a loop that no new connection is to come. Requests that were begun are
+ * answered, and nothing else is waited for. */
+void loop_stop(Loop *loop);
+
+/* Frees a loop that does not run any more, or never did. */
+void loop_destroy(Loop *loop);
+
+#endif
