@@ -84,12 +84,11 @@ static void send_rest(Connection *connection, int64_t now)
     }
     if (connection->unsent[0].iov_len + connection->unsent[1].iov_len > 0)
         return;
+    bool idle = connection->size == 0;
     if (!connection->request.keep_alive)
         connection->state = CONNECTION_CLOSED;
     else
-        set_state(connection,
-                  connection->size > 0 ? CONNECTION_HEAD : CONNECTION_IDLE,
-                  now);
+        set_state(connection, idle ? CONNECTION_IDLE : CONNECTION_HEAD, now);
 }
 
 /* Sends the page that the request asks for, or says with a status why not. */

@@ -56,6 +56,7 @@ Loop *loop_new(void)
         free(loop);
         return NULL;
     }
+    fcntl(ends[0], F_SETFL, O_NONBLOCK); /* the loop waits in poll() only */
     loop->inbox = ends[0];
     loop->outbox = ends[1];
     loop->polls[0] = (struct pollfd){.fd = ends[0], .events = POLLIN};
