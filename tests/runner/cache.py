@@ -74,13 +74,18 @@ class Built:
         self.path, self.good, self.said = path, good, said
 
 
+def key(command, inputs) -> str:
+    """What names the outcome of a command: its tool, its words, what it reads."""
+    made = hashlib.sha256(_compiler_version(command[0]))
+    made.update("\0".join(map(str, command)).encode())
+    for path in inputs:
+        made.update(hashlib.sha256(read(Path(path))).digest())
+    return made.hexdigest()[:32]
+
+
 def build(command, inputs, suffix: str) -> Built:
     """Runs a compiler, with -o FILE; inputs are all files that matter."""
-    key = hashlib.sha256(_compiler_version(command[0]))
-    key.update("\0".join(map(str, command)).encode())
-    for path in inputs:
-        key.update(hashlib.sha256(read(Path(path))).digest())
-    target = folder() / (key.hexdigest()[:32] + suffix)
+    target = folder() / (key(command, inputs) + suffix)
     log = target.with_name(target.name + ".log")
     try:
         said = log.read_text(encoding="utf-8", errors="replace")
