@@ -117,7 +117,7 @@ static void handle_connection(int connection)
 
 /* Serves a connection: a pool of GLib has one function for all its jobs. Its
  * argument must not be NULL, as descriptor 0 would be: hence the 1. */
-static void serve(gpointer arg, gpointer unused)
+static void run(gpointer arg, gpointer unused)
 {
     (void)unused;
     handle_connection(GPOINTER_TO_INT(arg) - 1);
@@ -128,7 +128,7 @@ int main(int argc, char *argv[])
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */
     GError *error = NULL;
-    GThreadPool *pool = g_thread_pool_new(serve, NULL, POOL_SIZE, TRUE, &error);
+    GThreadPool *pool = g_thread_pool_new(run, NULL, POOL_SIZE, TRUE, &error);
     if (error != NULL) {
         fprintf(stderr, "GThreadPool: %s\n", error->message);
         exit(EXIT_FAILURE);

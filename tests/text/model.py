@@ -231,6 +231,8 @@ class Text:
                  compare: bool = True):
         self.path, self.root, self.compare = path, root, compare
         self.errors: list[tuple[int, str]] = []
+        self.astray: list[tuple[int, str]] = []  # those of links and notes
+        self.complete = False  # whether it could be read to its end
         self.headings: list[Heading] = []
         self.listings: dict[str, Listing] = {}
         self.stretches: list[Stretch] = []
@@ -290,7 +292,7 @@ class Text:
             else:
                 self._prose(number, line)
         if fence is not None:
-            self.error(fence_line, "this block has no end")
+            self._give_up(fence_line, "this block has no end")
 
     def _prose(self, number: int, line: str) -> None:
         if re.match(r"[ \t>]*(```|~~~)", line):
@@ -324,12 +326,15 @@ class Text:
             self.error(last, f"{self._details} <details> without an end")
         self._end_listing()
         self._end_step()
+        others = len(self.errors)
         self._check_links()
         self._check_notes()
+        self.astray = self.errors[others:]
         reached = {end.folder for end in self.ends}
         for folder in sorted(self.root.glob("steps/*")):
             if f"steps/{folder.name}" not in reached:
                 self.error(last, f"the text never reaches steps/{folder.name}")
+        self.complete = True
 
     # ---- headings, captions, steps
 
