@@ -50,7 +50,12 @@ def suites(step):
     if step.can["workers_serve"] and not step.can["ends_after_two"]:
         names.append("execute")
     names = list(dict.fromkeys([*names, "hostile"]))  # a step's own come first
-    return units, [TESTS / "steps" / f"{name}.c" for name in names]
+    servers = [TESTS / "steps" / f"{name}.c" for name in names]
+    for path in (*units, *servers):
+        if not path.exists():
+            raise Unknown(f"{path.relative_to(ROOT)} is missing: it tests what only "
+                          f"step {step.number} shows")
+    return units, servers
 
 
 def headings():

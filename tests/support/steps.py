@@ -20,8 +20,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE = ROOT / "tests" / "abilities"
 
 
-class Unknown(Exception):
-    """A step, an ability or a row that is not there; says so to the user."""
+class Unknown(SystemExit):
+    """A step, an ability or a row that is not there; says so to the user, in a
+    line, and ends the program where nobody knows better."""
 
 
 @dataclass
@@ -66,10 +67,13 @@ def steps() -> list[Step]:
         if not dash:  # final has no number
             number, name = "", folder.name
         if name not in rows:
-            raise Unknown(f"tests/abilities has no row for {folder.name}")
+            raise Unknown(f"tests/abilities has no row for {name}: copy that of the"
+                          " step before, and say what is new")
         found.append(Step(number, name, folder, *rows.pop(name)))
     if rows:
-        raise Unknown(f"tests/abilities: there is no step {', '.join(rows)}")
+        raise Unknown(f"tests/abilities has a row for {', '.join(rows)}, which is no"
+                      " step: remove it, or write the step's part of the text, and"
+                      " run make update")
     return found
 
 
