@@ -2,7 +2,8 @@
 
 git refuses changes that stand side by side; a wrong program's mistake and the
 text's change often do. Here each line is looked at by itself, and where both
-changed the same line, each word. What is left is a conflict.
+changed the same line, each word; a comment that the third changes stays as it has
+it. What is left is a conflict.
 """
 from __future__ import annotations
 
@@ -31,6 +32,10 @@ class Change:
                 self.closed |= set(range(i + 1, j))
 
 
+def without_comment(line: str) -> str:
+    return re.sub(r"/\*.*?\*/", "", line).strip()
+
+
 def merged(base: list[str], one: list[str], other: list[str]) -> Optional[list[str]]:
     """Both changes made; None where they contradict each other."""
     ours, theirs, made = Change(base, one), Change(base, other), []
@@ -49,9 +54,12 @@ def merged(base: list[str], one: list[str], other: list[str]) -> Optional[list[s
         words = None
         if len(now) == len(then) == 1 and len(WORD.findall(base[i])) > 1:
             words = merged(*(WORD.findall(lines[0]) for lines in (was, now, then)))
-        if words is None:
+        if words is not None:
+            made.append("".join(words))
+        elif list(map(without_comment, then)) == [without_comment(base[i])]:
+            made += now
+        else:
             return None
-        made.append("".join(words))
     return made
 
 

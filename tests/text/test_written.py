@@ -234,6 +234,10 @@ class Merge(unittest.TestCase):
     def test_words_of_one_line(self) -> None:
         self.assertEqual(self.both("f(a, b);", "f(a, c);", "g(a, b);"), "g(a, c);")
 
+    def test_a_comment_is_that_of_the_wrong_program(self) -> None:
+        self.assertEqual(self.both("a; /* x */|b", "a;|b", "a; /* y */|b"), "a;|b")
+        self.assertIsNone(self.both("a; /* x */|b", "c;|b", "d; /* y */|b"))
+
     def test_contradictions(self) -> None:
         for wrong, new in (("a|x|c", "a|y|c"), ("a|c", "a|y|c"), ("a|d", "a|b|y|c"),
                            ("a|x|b|c", "a|y|b|c")):
