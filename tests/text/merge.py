@@ -2,8 +2,8 @@
 
 git refuses changes that stand side by side; a wrong program's mistake and the
 text's change often do. Here each line is looked at by itself, and where both
-changed the same line, each word; a comment that the third changes stays as it has
-it. What is left is a conflict.
+changed the same line, each word. Before that, names, messages and comments that
+have become others do so in the third, too. What is left is a conflict.
 """
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from typing import Optional
 
 WORD = re.compile(r"\w+|\s+|.")
+NAME = re.compile(r'/\*.*?\*/|"(?:[^"\\]|\\.)*"|\w+|\s+|.')
 
 
 class Change:
@@ -32,10 +33,6 @@ class Change:
                 self.closed |= set(range(i + 1, j))
 
 
-def without_comment(line: str) -> str:
-    return re.sub(r"/\*.*?\*/", "", line).strip()
-
-
 def merged(base: list[str], one: list[str], other: list[str]) -> Optional[list[str]]:
     """Both changes made; None where they contradict each other."""
     ours, theirs, made = Change(base, one), Change(base, other), []
@@ -54,30 +51,33 @@ def merged(base: list[str], one: list[str], other: list[str]) -> Optional[list[s
         words = None
         if len(now) == len(then) == 1 and len(WORD.findall(base[i])) > 1:
             words = merged(*(WORD.findall(lines[0]) for lines in (was, now, then)))
-        if words is not None:
-            made.append("".join(words))
-        elif list(map(without_comment, then)) == [without_comment(base[i])]:
-            made += now
-        else:
+        if words is None:
             return None
+        made.append("".join(words))
     return made
 
 
 def renames(base: list[str], new: list[str]) -> dict[str, str]:
-    """The words that are gone, and those that stand where they stood."""
-    before, after = ({word for line in lines for word in WORD.findall(line)
-                      if re.match(r"\w{3}", word)} for lines in (base, new))
+    """The names, messages and comments that are gone, and those in their places."""
+    before, after = ({name for line in lines for name in NAME.findall(line)
+                      if len(name) > 2} for lines in (base, new))
     found: dict[str, str] = {}
     for i, now in enumerate(Change(base, new).instead):
         if len(now) != 1 or now == [base[i]]:
             continue
-        words = WORD.findall(base[i])
-        for word, instead in zip(words, Change(words, WORD.findall(now[0])).instead):
-            if word in before - after and instead and instead[0] in after - before:
-                found.setdefault(word, instead[0])
+        names = NAME.findall(base[i])
+        for name, instead in zip(names, Change(names, NAME.findall(now[0])).instead):
+            if name in before - after and instead and instead[0] in after - before:
+                found.setdefault(name, instead[0])
     return found
 
 
 def renamed(lines: list[str], names: dict[str, str]) -> list[str]:
-    return ["".join(names.get(word, word) for word in WORD.findall(line))
+    return ["".join(names.get(name, name) for name in NAME.findall(line))
             for line in lines]
+
+
+def follow(base: list[str], wrong: list[str], new: list[str]) -> Optional[list[str]]:
+    """The wrong program, with what the text changed."""
+    names = renames(base, new)
+    return merged(renamed(base, names), renamed(wrong, names), new)

@@ -17,7 +17,7 @@ import tempfile
 import unittest
 from typing import Any
 
-from merge import merged, renamed, renames
+from merge import follow, renamed, renames
 from model import Text
 from owners import owners
 
@@ -223,7 +223,7 @@ class Merge(unittest.TestCase):
     """What a wrong program becomes when the text changes."""
 
     def both(self, base: str, wrong: str, new: str) -> Any:
-        made = merged(*(words.split("|") for words in (base, wrong, new)))
+        made = follow(*(words.split("|") for words in (base, wrong, new)))
         return made and "|".join(made)
 
     def test_lines_side_by_side(self) -> None:
@@ -234,9 +234,11 @@ class Merge(unittest.TestCase):
     def test_words_of_one_line(self) -> None:
         self.assertEqual(self.both("f(a, b);", "f(a, c);", "g(a, b);"), "g(a, c);")
 
-    def test_a_comment_is_that_of_the_wrong_program(self) -> None:
+    def test_messages_and_comments(self) -> None:
         self.assertEqual(self.both("a; /* x */|b", "a;|b", "a; /* y */|b"), "a;|b")
-        self.assertIsNone(self.both("a; /* x */|b", "c;|b", "d; /* y */|b"))
+        self.assertEqual(self.both('p("old %d");|b', "b", 'p("new %d!");|b'), "b")
+        self.assertEqual(self.both('p("old");|b', 'q();|p("old");|b|p("old");',
+                                   'p("new");|b'), 'q();|p("new");|b|p("new");')
 
     def test_contradictions(self) -> None:
         for wrong, new in (("a|x|c", "a|y|c"), ("a|c", "a|y|c"), ("a|d", "a|b|y|c"),
