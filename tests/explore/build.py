@@ -10,12 +10,16 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from runner import cache
 
 HERE = Path(__file__).resolve().parent
 OURS = "search", "model", "memory", "net"
 FLAGS = "-std=c17 -D_POSIX_C_SOURCE=200809L -pthread -O0 -g -w -fno-pie"
 FLAGS += " -DUSE_poll"  # final's
+OUR_FLAGS = "-std=gnu17 -O2 -g -fno-pie -w"
 SANITIZED = "-fsanitize=thread -fno-omit-frame-pointer -Dmain=main_of_the_server"
 
 # Functions that neither wait nor are waited for, and keep nothing that threads
@@ -90,19 +94,16 @@ def interface(cc, folder, can):
     return options
 
 
-def newer(target, sources):
-    """Whether the target is there, and not older than the sources."""
-    return target.exists() and all(
-        target.stat().st_mtime >= source.stat().st_mtime for source in sources)
+def compile_all(cc, wanted):
+    """Compiles side by side: (source, flags, headers, where the object is put)."""
+    def one(source, flags, headers, target):
+        built = cache.build([cc, *flags, "-c", source], [source, *headers], ".o")
+        if not built.good:
+            raise CannotBuild("\n".join(built.said.splitlines()[:20]))
+        shutil.copy(built.path, target)
 
-
-def ours(cc, build):
-    """Returns the commands that compile what does not depend on the folder."""
-    header = HERE / "explore.h"
-    return [[cc, "-std=gnu17", "-O2", "-g", "-fno-pie", "-w", "-c",
-             str(HERE / f"{name}.c"), "-o", str(build / f"{name}.o")]
-            for name in OURS
-            if not newer(build / f"{name}.o", [HERE / f"{name}.c", header])]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda each: one(*each), wanted))
 
 
 def rename(path, names):
@@ -138,15 +139,20 @@ def build_explorer(folder, can, build, scenarios=None):
             raise CannotBuild(f"{source.name} uses assembly")
     for old in build.glob("reader-*"):
         old.unlink()
+    headers = sorted(Path(folder).glob("*.h"))
+    ours = [HERE / "explore.h"]
     objects = [build / f"reader-{source.stem}.o" for source in sources]
-    commands = [[cc, *FLAGS.split(), *SANITIZED.split(), "-c", str(source), "-o",
-                 str(target)] for source, target in zip(sources, objects)]
+    wanted = [(source, [*FLAGS.split(), *SANITIZED.split()], headers, target)
+              for source, target in zip(sources, objects)]
+    wanted += [(HERE / f"{name}.c", OUR_FLAGS.split(), ours, build / f"{name}.o")
+               for name in OURS]
     scenario = build / "scenarios.o"
     options = [] if scenarios else interface(cc, folder, can)
-    commands.append([cc, "-std=gnu17", "-O1", "-g", "-w", "-fno-pie",
-                     f"-I{HERE}", f"-I{folder}", *options, "-c",
-                     str(scenarios or HERE / "scenarios.c"), "-o", str(scenario)])
-    run_all(commands + ours(cc, build))
+    copies = cache.copies(headers)
+    wanted.append((scenarios or HERE / "scenarios.c",
+                   [*OUR_FLAGS.split(), "-O1", f"-I{HERE}", f"-I{copies}", *options],
+                   [*ours, *headers], scenario))
+    compile_all(cc, wanted)
 
     modelled = {name[len("model_"):] for ours_ in OURS
                 for name in symbols(build / f"{ours_}.o")[1]

@@ -6,6 +6,7 @@ nobody has asked for in three days is removed.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -45,7 +46,10 @@ def _tidy(path: Path) -> None:
     for file in path.iterdir():
         try:
             if file.stat().st_mtime < now - DAYS_KEPT * 86400:
-                file.unlink()
+                if file.is_dir():
+                    shutil.rmtree(file)
+                else:
+                    file.unlink()
         except OSError:
             pass  # another run was faster
 
@@ -65,6 +69,24 @@ def _bytes(path: str, changed: int) -> bytes:
 def read(path: Path) -> bytes:
     """A file's bytes."""
     return _bytes(str(path), path.stat().st_mtime_ns)
+
+
+def copies(files) -> Path:
+    """A folder with copies of some files, the same one for the same bytes: what is
+    compiled with it does not depend on where the files stand."""
+    contents = {Path(file).name: read(Path(file)) for file in files}
+    key = hashlib.sha256(repr(sorted(contents.items())).encode()).hexdigest()[:32]
+    target = folder() / f"{key}.files"
+    if not target.is_dir():
+        draft = Path(tempfile.mkdtemp(dir=folder()))
+        for name, content in contents.items():
+            (draft / name).write_bytes(content)
+        try:
+            draft.rename(target)
+        except OSError:  # another run was faster
+            shutil.rmtree(draft)
+    os.utime(target)
+    return target
 
 
 class Built:

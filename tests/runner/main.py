@@ -15,8 +15,8 @@ folder is at. From the environment, and so from make's command line:
     JOBS      tests at a time
     MESSAGES  how many at most (3)
     ADVICE    no: leave out what gcc's analyzer suspects
-    STEPWISE  1: begin a stage when the one before it has ended: less to do where
-              many programs are tried side by side
+    STEPWISE  1: begin a stage when the one before it has ended, and end with the
+              first message: less to do where many programs are tried
     RESULT    a file for what came of it, as JSON: for programs
 """
 
@@ -68,7 +68,7 @@ class Settings:
         self.advice = not self.ours and os.environ.get("ADVICE") != "no"
         self.sanitize = os.environ.get("SANITIZE", "")
         self.patience = os.environ.get("PATIENCE") or "3"
-        self.jobs = int(os.environ.get("JOBS") or 24)
+        self.jobs = int(os.environ.get("JOBS") or (4 if self.stepwise else 24))
 
     @property
     def source(self) -> str:
@@ -150,6 +150,11 @@ class Run:
 
     def run(self, runner, chosen):
         """Runs cases side by side until all, or those of a stage, have told."""
+        units = [case for case in chosen if case.where[0] == cases.UNITS]
+        if self.settings.stepwise and not self.settings.only and units \
+                and runner.pass_together(units):
+            self.results = [cases.Result(case) for case in units]
+            chosen = chosen[len(units):]
         waiting, done = list(chosen), queue.Queue()
         pending = {case.name: case.where for case in chosen}
 
@@ -208,8 +213,8 @@ class Run:
                 failed = None
                 continue
             failed = failed or time.monotonic()
-            if time.monotonic() > failed + GRACE or not any(
-                    where[0] == stage for where in pending.values()):
+            if (self.settings.stepwise or time.monotonic() > failed + GRACE
+                    or not any(where[0] == stage for where in pending.values())):
                 self.results = [r for r in self.results
                                 if r.case.where[0] <= stage]
                 return

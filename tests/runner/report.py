@@ -50,7 +50,8 @@ def parse(text: str, test: str = "") -> Record:
 def records_in(folder: Path, test: str = ""):
     """All records that were written to a folder, by name."""
     return [parse(path.read_text(encoding="utf-8", errors="replace"), test)
-            for path in sorted(folder.iterdir()) if path.name != "ended"]
+            for path in sorted(folder.iterdir())
+            if not path.name.startswith("ended")]
 
 
 def _lines(label: str, text: str):

@@ -157,6 +157,9 @@ void complain(const Finding *finding)
 
 void test_ended(void)
 {
-    if (*place("ended"))
-        put(place("ended"), "yes\n");
+    const struct criterion_test *test = criterion_current_test;
+    char *name = words("ended-%s-%s", test->category, test->name);
+    if (*place(name))
+        put(place(name), "yes\n");
+    free(name);
 }
