@@ -219,6 +219,32 @@ At this point your folder equals [`steps/03-nothing`](steps/03-nothing).
         self.assertEqual(self.call("update", "--check")[0], 0)
 
 
+class Since(Copy):
+    """What is replayed after a change."""
+
+    def says(self, **environment: str) -> str:
+        return subprocess.run(
+            [self.root / "tests/text/replay", "--since", "HEAD", "--no-run"], text=True,
+            stdout=subprocess.PIPE, env={**os.environ, **environment}).stdout
+
+    def test_what_differs_is_run_of_the_first_and_the_last_step(self) -> None:
+        for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c",
+                      "user.email=x", "commit", "-qm", "x"]):
+            subprocess.run(["git", *words], cwd=self.root, check=True)
+        self.assertIn("what runs is that of HEAD", self.says(ALL=""))
+        self.tutorial.write_text("A line more.\n" + self.tutorial.read_text())
+        self.assertIn("what runs is that of HEAD", self.says(ALL=""))
+        text = self.tutorial.read_text()
+        parts = re.split(r"(?m)^(?=## )", text)
+        for i, part in enumerate(parts):  # an output more in three steps
+            if re.match("## Step [246]:", part):
+                parts[i] = re.sub(r"(?ms)^(```console\n\$ .*?\n)```$", r"\1x\n```",
+                                  part, count=1)
+        self.tutorial.write_text("".join(parts))
+        self.assertIn("2 stretches, of step 2, 6\n", self.says(ALL=""))
+        self.assertIn("3 stretches, of step 2, 4, 6\n", self.says(ALL="1"))
+
+
 class Merge(unittest.TestCase):
     """What a wrong program becomes when the text changes."""
 
