@@ -97,17 +97,15 @@ class Update(Copy):
 
     def test_what_the_text_says_of_itself_is_written(self) -> None:
         fresh = self.tutorial.read_text()
-        for pattern, new in ((r"\*\*Time:\*\* \d+ minutes", "**Time:** 7 minutes"),
-                             (r"^\*\*You need\*\* step \d+", "**You need** step 77"),
-                             (r"^- \[Step 2: .*\]", "- [Step 2: Another title]"),
-                             (r"^- \[Step 2: .*\n", "")):
-            with self.subTest(pattern):
-                line = self.spoil(pattern, new, count=1)
-                status, said = self.call("update", "--check")
-                self.assertEqual(status, 1)
-                self.assertIn(f"TUTORIAL.md:{line}: what the text says of itself", said)
-                self.assertEqual(self.call("update")[0], 0)
-                self.assertEqual(fresh, self.tutorial.read_text())
+        self.spoil(r"\*\*Time:\*\* \d+ minutes", "**Time:** 7 minutes", count=1)
+        self.spoil(r"^\*\*You need\*\* step \d+", "**You need** step 77", count=1)
+        self.spoil(r"^- \[Step 3: .*\n", "", count=1)
+        line = self.spoil(r"^- \[Step 2: .*\]", "- [Step 2: Another title]", count=1)
+        status, said = self.call("update", "--check")
+        self.assertEqual(status, 1)
+        self.assertIn(f"TUTORIAL.md:{line}: what the text says of itself", said)
+        self.assertEqual(self.call("update")[0], 0)
+        self.assertEqual(fresh, self.tutorial.read_text())
 
     def test_a_broken_link_does_not_stop_it(self) -> None:
         readme = (self.root / "README.md").read_text()
