@@ -309,7 +309,8 @@ class Readme(unittest.TestCase):
             read=whole.get("read", "“”").split("“")[1].rstrip("”"))
         commands = [(label, whole[label]) for label in ("again", "debug")
                     if label in whole]
-        return report.block(1, record, commands, more) + "\n"
+        return re.sub(r"(TUTORIAL.md):\d+", r"\1:…",
+                      report.block(1, record, commands, more)) + "\n"
 
 
 class References(Copy):
