@@ -265,7 +265,7 @@ CAUSES = {
                   "Waiting for the workers"),
     "dead-variable": ("a pointer to a local variable outlives the function: who "
                       "goes on to use it must be given memory of its own",
-                      "The life of a connection"),
+                      "The address of a loop's variable"),
     "leak": ("nobody frees it", "Listening"),
     "leak-per-job": ("pop does not free what push has allocated", "A queue"),
     "not-joined": ("nobody waits until the worker has ended",
@@ -274,14 +274,30 @@ CAUSES = {
     "ended-locked": ("an unlock is missing", "One at a time"),
     "caller-runs": ("execute must only hand the job over", "Execute"),
     "thread-per-job": ("execute must only hand the job over", "Execute"),
-    "doubled": ("a job is run more than once", "The worker's loop"),
+    "doubled": ("two threads take the same job, or one takes it twice: pop takes it "
+                "out of the queue, with the mutex locked", "A queue"),
+    "not-handed": ("pop hands over something else than the oldest job: is it copied to "
+                   "where the caller's pointer points, and was it kept in memory of "
+                   "its own until then?", "A queue"),
+    "no-job": ("pop says false though there is a job, or may still be one: false "
+               "means closed and empty, and nothing else", "Telling them"),
+    "called-twice": ("a worker calls the job's function a second time, without "
+                     "another pop", "The worker's loop"),
     "null": ("", "A queue"),
     "other-pool": ("each pool must have a queue of its own", "A queue"),
     "crash": ("what pop says is not looked at, or a job has no function", ""),
     "not-owner": ("only the thread that has locked a mutex may unlock it, and "
                   "wait with it", "One at a time"),
-    "beyond": ("too little memory was allocated: is it the size of a pointer, "
-               "or of what it points to?", "A thread that waits for work"),
+    "beyond": ("too little memory was allocated (is it the size of a pointer, or of "
+               "what it points to?), or an index runs on behind the last place: in a "
+               "ring the first one follows it (% capacity)",
+               "A thread that waits for work"),
+    "freed-twice": ("memory is freed once, by its one owner: two places free it, or "
+                    "what was freed is still in the list and is taken out again",
+                    "A queue"),
+    "used-after": ("the thread that freed it uses it again: take out of it what is "
+                   "still needed before it is freed, and leave no pointer to it "
+                   "behind", "A queue"),
 }
 
 
@@ -353,7 +369,24 @@ def cause(story):
             and any(s["action"] in ACCESSES for s in steps)):
         return ("race", "two threads use the same memory at the same time, one of "
                 "them writes, and no mutex keeps them apart", "One at a time")
-    return (key, *CAUSES.get(key, ("", "")))
+    kind = key
+    if key == "doubled":
+        mine = [s for s in steps if s["thread"] == who]
+        runs = [i for i, s in enumerate(mine)
+                if re.match("(runs|has) job", s.get("text", ""))][-2:]
+        if len(runs) == 2 and not any(
+                s["action"] == "lock" for s in mine[runs[0]:runs[1]]):
+            kind = "called-twice"
+    if key == "freed":
+        by = re.search(r"that (.*) has freed", story.what())
+        kind = ("freed-twice" if "freed already" in story.what() else "used-after"
+                if by and by[1] == story.person(who) else key)
+    if key == "no-job":
+        kind = "not-handed" if "nobody has pushed" in story.what() else "no-job"
+    why, read = CAUSES.get(kind, ("", ""))
+    if kind != key and "thread_pool" in story.code.place(failure["pc"] or 0):
+        read = "Waiting for the workers" if key == "freed" else read
+    return key, why, read
 
 
 def cause_of_sleep(story, asleep, calls, steps):

@@ -32,6 +32,11 @@ WAITS_SHOWN = {"hangs", "no-answer", "still-runs", "no-end", "not-run", "lock-he
                "close-wakes", "no-wake-up", "close-unlocked"}
 
 
+# What the explorer, which tries every order, can tell the cause of.
+EXPLORED = "schedules/all"
+COUNTED = {"no-wake-up", "race", "not-all", "twice", "hangs", "crashes"}
+
+
 @dataclass
 class Case:
     """Something to run that passes or leaves records."""
@@ -159,7 +164,7 @@ class Suite:
         folder, number = self.program.folder, self.step.number
         others = []
         if self.step.can["has_job_queue"]:
-            others.append(("schedules/all", [course.TESTS / "explore" / "explore",
+            others.append((EXPLORED, [course.TESTS / "explore" / "explore",
                                              "--short", folder, number]))
         others.append(("sanitizers/quick", [course.TESTS / "watch" /
                                             "sanitize-quick", number, folder]))
@@ -282,6 +287,10 @@ class Runner:
         else:
             if not result.records:
                 result.records = [self._no_words(case, process.returncode, said)]
+            for record in result.records:
+                record.vague = case.where[0] == UNITS and (
+                    record.key in COUNTED or "it hangs" in record.got
+                    or "crashed" in record.got or "ended by" in record.got)
             self._explain(result.records[0], folder / "watch")
             self._blame_creation(result.records[0], case, folder / "watch")
         for record in result.records:

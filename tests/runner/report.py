@@ -26,6 +26,7 @@ class Record:
     source: str = ""
     detail: str = ""
     where: tuple = field(default=(0, 0))  # stage and place in it
+    vague: bool = False  # it hangs, crashes or miscounts: why is not seen
 
     @property
     def same(self) -> str:
@@ -66,7 +67,7 @@ def _lines(label: str, text: str):
     return result
 
 
-def block(number: int, record: Record, commands, others: int) -> str:
+def block(number: int, record: Record, commands, others: int, step=None) -> str:
     """One message, as the reader sees it."""
     title = record.did or record.test.replace("_", " ").replace("/", ": ")
     lines = textwrap.wrap(title, WIDTH, initial_indent=f"{number}. ",
@@ -81,7 +82,7 @@ def block(number: int, record: Record, commands, others: int) -> str:
         lines += [""] + ["     " + line for line in
                          record.detail.strip("\n").splitlines()] + [""]
     if record.read:
-        lines += _lines("read", course.place(record.read))
+        lines += _lines("read", course.place(record.read, step))
     for label, text in commands:
         lines.append(f"   {label:<9} {text}")
     if others:
