@@ -124,8 +124,9 @@ def criterion():
     if not private:
         return [], ["-lcriterion"]
     where = Path(os.path.expanduser(private))
-    libraries = [path.parent for path in where.rglob("libcriterion.so")][:1] \
-        or [where / "lib"]
+    libraries = [path.parent for path in where.rglob("libcriterion.so")][:1]
+    if not libraries:
+        raise SystemExit(f"CRITERION={private}: there is no libcriterion.so below it.")
     return [f"-I{where / 'include'}"], [
         f"-L{libraries[0]}", f"-Wl,-rpath,{libraries[0]}", "-lcriterion"]
 
@@ -149,16 +150,18 @@ def _likely(text: str, table) -> str:
 def look_at(folder: Path, step):
     """One sentence if the folder cannot be tested at all; else None."""
     name = course.shown(folder)
+    if folder.is_file():
+        return (f"{name} is a file: the tests take the folder that it is in, "
+                f"SRC={course.shown(folder.parent)}.")
     if not folder.is_dir():
         return f"There is no folder {name}."
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".cpp", ".cc", ".cxx", ".C"):
+            return (f"{path.name} is C++, and this course is in C: call it "
+                    f"{path.stem}.c, and compile it with cc.")
     sources = list(folder.glob("*.c"))
     if not sources:
         nested = sorted({path.parent for path in folder.rglob("*.c")})
-        other = [path.name for path in folder.iterdir()
-                 if path.suffix in (".cpp", ".cc", ".cxx", ".C")]
-        if other:
-            return (f"{other[0]} is C++, and this course is in C: call it "
-                    f"{Path(other[0]).stem}.c, and compile it with cc.")
         if nested:
             return (f"There is no C file in {name} itself: the tests take one "
                     f"folder, so give them SRC={course.shown(nested[0])}.")

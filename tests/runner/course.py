@@ -72,13 +72,22 @@ def headings():
     return found
 
 
-def place(heading: str) -> str:
-    """TUTORIAL.md:2490 “One at a time”, for a heading, a listing or a step."""
-    heading = heading.strip("“”")
-    for number, text in headings():
-        if text == heading or text.startswith(heading + ":"):
-            return f"TUTORIAL.md:{number} “{text}”"
-    return f"TUTORIAL.md, “{heading}”"
+def place(heading: str, step=None) -> str:
+    """TUTORIAL.md:2490 “One at a time”, for a heading, a listing or a step; of
+    several, `this | that`, the first that a reader of the step has come to."""
+    known, end = headings(), None
+    if step:
+        end = next((number for number, text in known if text.startswith(
+            f"Step {int(step.number) + 1}:")), None)
+    found = f"TUTORIAL.md, “{heading}”"
+    for name in [each.strip().strip("“”") for each in heading.split("|")]:
+        for number, text in known:
+            if text == name or text.startswith(name + ":"):
+                found = f"TUTORIAL.md:{number} “{text}”"
+                if not end or number < end:
+                    return found
+                break
+    return found
 
 
 def shown(path: Path) -> str:

@@ -86,6 +86,14 @@ void check_answer(const Answer *answer, const char *request,
     if (strchr(page, '\n'))
         page_length = strlen(page);
 
+    char *errors = server_last_errors();
+    check(answer->length > 0 || strstr(errors, "No such file") == NULL,
+          .did = did, .expected = expected,
+          .got = "nothing: the server did not find the page",
+          .cause = "the name of the file is misspelt: it is hello.html or "
+                   "404.html, without a folder",
+          .detail = errors, .key = "no-such-page", .read = "A real page");
+    free(errors);
     check(answer->length > 0, .did = did, .expected = expected,
           .got = answer->timed_out ? "nothing: the server says nothing"
                  : answer->reset   ? "nothing: the connection was reset"
@@ -95,7 +103,9 @@ void check_answer(const Answer *answer, const char *request,
                  : blamed != NULL   ? blamed
                                     : "no-answer",
           .read = blamed != NULL && answer->timed_out ? blamed_read
-                  : step("executes")                  ? "The worker's loop"
+                  : strncmp(request, "GET /sleep", 10) == 0 && answer->timed_out
+                      ? "Step 2"
+                  : step("executes") ? "The worker's loop"
                                      : "The smallest response");
     Head head = answer_head(answer->data, answer->length);
     char *end = strstr(answer->data, "\r\n");
