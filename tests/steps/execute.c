@@ -1,7 +1,9 @@
 /* The pool works. */
 
+#define _GNU_SOURCE /* F_ADD_SEALS */
 #include "shared.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +231,19 @@ Test(execute, root_during_four_sleeps_is_answered_after_one)
                        answers[4].at - first),
           HELD);
     check_answers(4, answers);
+}
+
+Test(execute, workers_go_on_when_nobody_reads_their_lines)
+{
+    Server server = server_start((Options){0});
+    server_wait_threads(&server, 0, 5);
+    doing("stdout could no longer be written, as when its reader has left");
+    check(fcntl(server.out, F_ADD_SEALS, F_SEAL_WRITE) == 0,
+          .got = "the test cannot seal stdout");
+    for (int i = 0; i < 5; i++)
+        check_hello(&server);
+    server_wait_threads(&server, 0, 5);
+    server_stop(&server);
 }
 
 TestSuite(hostile_pool, SUITE);

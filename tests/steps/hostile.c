@@ -432,3 +432,17 @@ Test(hostile, hello_html_removed)
         server_stop(&server);
     folder_remove(folder);
 }
+
+/* As when no descriptor is left, but that the clients have no part in it. */
+Test(hostile, accept_fails_for_a_while)
+{
+    Server server = server_start((Options){.failing_accept = true});
+    int descriptors = server_descriptors(&server);
+    doing("accept was made to fail for 0.4 s; then a client asked for /");
+    while (now() < server.started + 0.5)
+        moment();
+    check_soon_alive(&server);
+    if (step("ends_after_two"))
+        check_hello(&server);
+    check_survived(&server, 0, descriptors);
+}

@@ -112,6 +112,30 @@ Test(pool, workers_are_given_what_stays)
               "before the pool has one",
           .read = "A thread that waits for work");
 }
+
+#if !STEP_CLOSES
+/* Step 8 waits for their ends. Where that is done, how is open. */
+Test(pool, workers_can_be_waited_for)
+{
+    doing("thread_pool_new(4) was called");
+    new_pool(4);
+    check(watch_detached() == 0,
+          .expected = "a later step waits for the workers' ends, with "
+                      "pthread_join",
+          .got = "they are detached, so that nobody can",
+          .cause = "a thread is either detached or joined: a worker is joined, "
+                   "in step 8; so no pthread_detach here",
+          .read = "A thread that waits for work");
+    check(watch_forgotten() == 0,
+          .expected = "the pool keeps what pthread_create stores for each of "
+                      "them: only with it can a thread be joined",
+          .got = "what it stored is nowhere in the pool's memory",
+          .cause = "pthread_create stores it in a local variable, or in a copy "
+                   "of a Worker: give it the address in the pool's own array, "
+                   "&worker->thread with Worker *worker = &workers[id]",
+          .read = "A thread that waits for work");
+}
+#endif
 #endif
 
 #if STEP_HAS_JOB_QUEUE

@@ -4,10 +4,13 @@
 
 #include "job_queue.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #if STEP_BOUNDED
 /* With room for all jobs of a test; what a full queue does: bounds.c. */
@@ -51,7 +54,8 @@ static void push(JobQueue *queue, intptr_t number)
     int before = watch_signals();
     job_queue_push(queue, (Job){nothing, (void *)number});
     watch_nothing_held("job_queue_push");
-    watch_somebody_was_woken(before, "job_queue_push");
+    watch_somebody_was_woken(before, "job_queue_push",
+                             (uintptr_t)job_queue_push);
 }
 
 static void check_number(Job job, intptr_t number)
@@ -550,6 +554,42 @@ Test(queue, close_wakes_who_is_about_to_wait)
           .key = "close-unlocked", .read = "Telling them");
     pthread_join(thread, NULL);
     job_queue_destroy(popper.queue);
+}
+
+/* What becomes of a job that comes too late is open: it may be run, or refused,
+ * or end the program. It must not harm those that came in time. */
+Test(queue, a_push_that_comes_too_late)
+{
+    doing("two jobs were pushed, the queue closed, and a third job pushed");
+    pid_t child = fork_test();
+    if (child == 0) {
+        freopen("/dev/null", "w", stderr);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        signal(SIGABRT, SIG_DFL);
+        signal(SIGSEGV, SIG_DFL);
+        alarm((unsigned)patience() + 2);
+        JobQueue *queue = job_queue_new();
+        Job job = {0};
+        for (intptr_t i = 1; i <= 3; i++) {
+            job_queue_push(queue, (Job){nothing, (void *)i});
+            if (i == 2)
+                job_queue_close(queue);
+        }
+        for (intptr_t i = 1; i <= 2; i++)
+            if (!job_queue_pop(queue, &job) || (intptr_t)job.arg != i)
+                _exit(1);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    check(WIFSIGNALED(status) ? WTERMSIG(status) == SIGABRT
+                              : WEXITSTATUS(status) != 1,
+          .expected = "the two that came in time come out, in their order",
+          .got = WIFEXITED(status) ? "they do not" : "it crashed, or hangs",
+          .cause =
+              "push overwrites or loses what is in the queue when `closed` "
+              "is set: only pop asks for it",
+          .key = "late-push", .read = "Telling them");
 }
 
 Test(queue, open_and_empty_is_not_closed)

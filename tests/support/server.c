@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -67,17 +68,18 @@ static void complain_of_end(const Server *server)
                 : "an error of one connection calls exit(), or ends main",
         .detail = errors,
         .key = twice ? "closed-twice" : words("ended-%d", by),
-        .read = by == SIGPIPE                  ? "The visitor who leaves"
-                : twice && step("threads") > 1 ? "The life of a connection"
-                                               : NULL});
+        .read = by == SIGPIPE ? "The visitor who leaves"
+                : twice       ? "The life of a connection | Pass the value | "
+                                "Reading the request"
+                              : NULL});
 }
 
-/* A file without a name. */
+/* A file without a name, which a test can seal: see F_ADD_SEALS. */
 static int scratch_file(void)
 {
-    FILE *file = tmpfile();
-    cr_assert(file != NULL, "tmpfile: %s", strerror(errno));
-    return fileno(file); /* the FILE goes with the test's process */
+    int file = memfd_create("scratch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    cr_assert(file != -1, "memfd_create: %s", strerror(errno));
+    return file;
 }
 
 /* Returns the port that a line names, the line being what it should be. */
@@ -117,6 +119,8 @@ static void complain_of_start(const Server *server)
         .read = "Another port"});
 }
 
+static int last_errors = -1;
+
 Server server_start(Options options)
 {
     const char *program = setting("SERVER");
@@ -125,6 +129,7 @@ Server server_start(Options options)
     char failing[16] = "";
     Server server = {.out = scratch_file(), .err = scratch_file()};
     struct rlimit all;
+    last_errors = server.err;
 
     /* The tests themselves may need many descriptors. */
     getrlimit(RLIMIT_NOFILE, &all);
@@ -134,6 +139,7 @@ Server server_start(Options options)
     if (options.failing_thread > 0)
         snprintf(failing, sizeof failing, "%d", options.failing_thread);
     setenv("FAIL_PTHREAD_CREATE", failing, 1);
+    setenv("FAIL_ACCEPT", options.failing_accept ? "0.4" : "", 1);
     setenv("LATE_THREADS", options.late_threads ? "1" : "", 1);
     setenv("SLOW_START", options.slow_start ? "1" : "", 1);
     setenv("SIGNAL_BEFORE",
@@ -263,6 +269,11 @@ char *server_output(const Server *server)
 char *server_errors(const Server *server)
 {
     return file_contents(server->err);
+}
+
+char *server_last_errors(void)
+{
+    return last_errors != -1 ? file_contents(last_errors) : strdup("");
 }
 
 int occurrences(const char *text, const char *part)

@@ -28,6 +28,7 @@ typedef struct {
     const char *folder;   /* where it runs; NULL means PAGES */
     unsigned descriptors; /* its limit of open files; 0 means the usual */
     int failing_thread;   /* its pthread_create that fails, from 1; 0: none */
+    bool failing_accept;  /* its accept fails for 0.4 s */
     bool slow_start;      /* its listen, pthread_create take 0.2 s longer */
     bool late_threads;    /* its threads begin 0.3 s after their creation */
     bool may_end;         /* do not insist that it listens */
@@ -63,6 +64,9 @@ bool server_alive(Server *server);
 /* Returns what the program has written so far; to be freed. */
 char *server_output(const Server *server);
 char *server_errors(const Server *server);
+
+/* What the server that was started last has written on stderr; to be freed. */
+char *server_last_errors(void);
 
 /* Waits until the output holds the text count times. */
 void server_wait_output(Server *server, const char *text, int count);

@@ -180,6 +180,61 @@ unsigned __wrap_sleep(unsigned length)
     return result == 0 ? 0 : (unsigned)rest.tv_sec + (rest.tv_nsec > 0);
 }
 
+/* FAIL_ACCEPT: accept fails for so many seconds, from its first call on. Who
+ * tries again at once burns a processor; the -1 is no connection. */
+static atomic_int failures;
+
+static bool accept_fails(const void *line)
+{
+    static _Atomic double until;
+    double length = seconds("FAIL_ACCEPT");
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double time = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    if (length <= 0 || table == NULL)
+        return false;
+    if (until == 0)
+        until = time + length;
+    if (time > until)
+        return false;
+    if (++failures > 2000 * length)
+        watch_finding("key: no-pause\n"
+                      "did: accept failed for a while, as it does when no "
+                      "descriptor is left\n"
+                      "expected: the loop pauses for a moment before it tries "
+                      "again\n"
+                      "got: accept was called %d times in %.2f s, in "
+                      "{line:%lx}\n"
+                      "cause: what fails for want of a descriptor fails at "
+                      "once, again and again: a loop without a pause takes a "
+                      "whole processor, and fills the log\n"
+                      "read: No descriptor left\n"
+                      "source: {line:%lx}",
+                      (int)failures, time - (until - length), AT(line),
+                      AT(line));
+    return true;
+}
+
+static void check_connection(int descriptor, const char *call, const void *line)
+{
+    if (descriptor == -1 && failures > 0)
+        watch_finding("key: accept-unchecked\n"
+                      "did: accept failed, as it does when no descriptor is "
+                      "left, and returned -1\n"
+                      "expected: the loop says so, and tries again after a "
+                      "pause\n"
+                      "got: the -1 is used as a connection: %s(-1), in "
+                      "{line:%lx}\n"
+                      "cause: what accept returns is not looked at: -1 is no "
+                      "connection\n"
+                      "read: No descriptor left\n"
+                      "source: {line:%lx}",
+                      call, AT(line), AT(line));
+}
+
+/* In which line each socket was given a time-out for reading. */
+static _Atomic(const void *) timed_at[DESCRIPTORS];
+
 int __real_setsockopt(int socket, int level, int name, const void *value,
                       socklen_t size);
 int __wrap_setsockopt(int socket, int level, int name, const void *value,
@@ -190,6 +245,10 @@ int __wrap_setsockopt(int socket, int level, int name, const void *value,
     const struct timeval *limit = value;
     struct timeval time;
     double most = seconds("WATCH_SLEEP");
+    check_connection(socket, "setsockopt", HERE);
+    if (level == SOL_SOCKET && name == SO_RCVTIMEO && socket >= 0
+        && socket < DESCRIPTORS)
+        timed_at[socket] = HERE;
     if (most > 0 && level == SOL_SOCKET && size == sizeof time
         && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)
         && (double)limit->tv_sec + (double)limit->tv_usec / 1e6 > most) {
@@ -226,8 +285,10 @@ static void opened(int descriptor)
 
 static void closed(int descriptor, const void *line)
 {
-    if (descriptor >= 0 && descriptor < DESCRIPTORS)
+    if (descriptor >= 0 && descriptor < DESCRIPTORS) {
         closed_at[descriptor] = line;
+        timed_at[descriptor] = NULL;
+    }
 }
 
 static void not_open(const char *call, int descriptor, const void *line)
@@ -246,7 +307,8 @@ static void not_open(const char *call, int descriptor, const void *line)
         "cause: a connection has one owner, and only the owner closes it, "
         "once%s"
         "\n"
-        "read: The life of a connection\n"
+        "read: The life of a connection | Pass the value | Reading the "
+        "request\n"
         "source: {line:%lx}",
         AT(line), call, descriptor, before, watch_name(watch_self(), &name),
         watch_created() == 0
@@ -261,6 +323,7 @@ int __wrap_close(int descriptor);
 int __wrap_close(int descriptor)
 {
     const void *line = HERE;
+    check_connection(descriptor, "close", line);
     int result = __real_close(descriptor);
     if (result == -1 && errno == EBADF)
         not_open("close", descriptor, line);
@@ -285,6 +348,26 @@ int __wrap_fclose(FILE *file)
 
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
 
+/* The listener's time-out is accept's, and need not be the connection's. */
+static void check_listener(int listener, const void *line)
+{
+    if (table == NULL || listener < 0 || listener >= DESCRIPTORS
+        || timed_at[listener] == NULL)
+        return;
+    watch_finding("key: timeout-on-listener\n"
+                  "did: the server waits for a connection, in {line:%lx}\n"
+                  "expected: it waits until one comes, and gives each a "
+                  "time-out\n"
+                  "got: SO_RCVTIMEO is set on the listener, so that accept "
+                  "itself gives up\n"
+                  "cause: set it on each connection, which accept returns; "
+                  "whether a connection takes over what its listener has is "
+                  "up to the system\n"
+                  "read: The visitor who says nothing\n"
+                  "source: {line:%lx}",
+                  AT(line), AT(timed_at[listener]));
+}
+
 /* A connection was accepted: is it the moment to look for lost memory? */
 static void accepted(int connection)
 {
@@ -302,6 +385,11 @@ int __real_accept(int listener, struct sockaddr *address, socklen_t *size);
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size);
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size)
 {
+    check_listener(listener, HERE);
+    if (accept_fails(HERE)) {
+        errno = EMFILE;
+        return -1;
+    }
     signal_before("accept", 2);
     watch_begin(A_CALL, NULL, "accept", HERE);
     int result = __real_accept(listener, address, size);
@@ -317,6 +405,11 @@ int __wrap_accept4(int listener, struct sockaddr *address, socklen_t *size,
 int __wrap_accept4(int listener, struct sockaddr *address, socklen_t *size,
                    int flags)
 {
+    check_listener(listener, HERE);
+    if (accept_fails(HERE)) {
+        errno = EMFILE;
+        return -1;
+    }
     watch_begin(A_CALL, NULL, "accept4", HERE);
     int result = __real_accept4(listener, address, size, flags);
     watch_end();

@@ -136,6 +136,20 @@ static void returned_locked_to_a_test(void)
     watch_nothing_held("job_queue_pop");
 }
 
+/*
+ * key: returned-locked
+ * got: job_queue_pop returned with `mutex` locked (locked in EA)
+ * source: EA
+ */
+static void returned_locked_after_a_wait(void)
+{
+    Queue *queue = new_queue();
+    pthread_mutex_lock(&queue->mutex);
+    pthread_cond_timedwait(&queue->not_empty, &queue->mutex, /* EA */
+                           &(struct timespec){0});
+    watch_nothing_held("job_queue_pop");
+}
+
 static void *pops_and_ends(void *arg)
 {
     pop_and_return(arg);
@@ -359,19 +373,25 @@ static void two_mutexes(void)
     pthread_cond_wait(&queue->not_empty, &other->mutex); /* S */
 }
 
+__attribute__((noinline)) static void job_queue_push(Queue *queue)
+{
+    queue->jobs++; /* PUSH */
+}
+
 /*
  * key: nobody-woken
  * did: job_queue_push was called, and one thread waits, in WAITS
- * got: no signal was sent
- * source: WAITS
+ * got: job_queue_push returned, and no signal was sent
+ * source: PUSH
  */
 static void nobody_woken(void)
 {
     Queue *queue = new_queue();
     start_popping(queue);
     int before = watch_signals();
-    queue->jobs++;
-    watch_somebody_was_woken(before, "job_queue_push");
+    job_queue_push(queue);
+    watch_somebody_was_woken(before, "job_queue_push",
+                             (uintptr_t)job_queue_push);
 }
 
 /* --- threads ------------------------------------------------------------- */
@@ -527,6 +547,43 @@ static void closed_under_a_stream(void)
     FILE *stream = fdopen(3, "r");
     close(3);       /* AD */
     fclose(stream); /* AE */
+}
+
+/*
+ * key: timeout-on-listener
+ * did: the server waits for a connection, in EC
+ * source: EB
+ */
+static void timeout_on_listener(void)
+{
+    struct timeval limit = {.tv_sec = 1};
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, /* EB */
+               sizeof limit);
+    accept(listener, NULL, NULL); /* EC */
+}
+
+/*
+ * key: accept-unchecked
+ * got: the -1 is used as a connection: close(-1), in ED
+ * source: ED
+ */
+static void accept_unchecked(void)
+{
+    setenv("FAIL_ACCEPT", "1", 1);
+    int connection = accept(3, NULL, NULL);
+    close(connection); /* ED */
+}
+
+/*
+ * key: no-pause
+ * source: EE
+ */
+static void no_pause(void)
+{
+    setenv("FAIL_ACCEPT", "1", 1);
+    for (;;)
+        accept(3, NULL, NULL); /* EE */
 }
 
 /*
@@ -832,7 +889,7 @@ static void right_woken(void)
     queue->jobs++;
     pthread_cond_signal(&queue->not_empty);
     pthread_mutex_unlock(&queue->mutex);
-    watch_somebody_was_woken(before, "push");
+    watch_somebody_was_woken(before, "push", 0);
     pthread_join(thread, NULL);
     watch_nothing_held("push");
     if (watch_joined() != 1 || watch_created() != 1 || watch_waiters() != 0)
@@ -852,6 +909,7 @@ int main(int argc, char *argv[])
     } cases[] = {
         CASE(returned_locked),
         CASE(returned_locked_to_a_test),
+        CASE(returned_locked_after_a_wait),
         CASE(ended_locked),
         CASE(locked_twice),
         CASE(unlocked_by_another),
@@ -879,6 +937,9 @@ int main(int argc, char *argv[])
         CASE(not_detached),
         CASE(closed_twice),
         CASE(closed_under_a_stream),
+        CASE(timeout_on_listener),
+        CASE(accept_unchecked),
+        CASE(no_pause),
         CASE(holds_and_sleeps),
         CASE(a_circle),
         CASE(join_only),

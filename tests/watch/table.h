@@ -23,7 +23,14 @@ enum { NOTHING, A_MUTEX, A_CONDITION, A_THREAD, A_SEMAPHORE, A_CALL };
 
 enum { FREE, BEGINS, LIVES, ENDED };
 
-enum { DETACHED = 1, JOINED = 2, OF_THE_TEST = 4, MAIN = 8, IN_CREATE = 16 };
+enum {
+    DETACHED = 1,
+    JOINED = 2,
+    OF_THE_TEST = 4,
+    MAIN = 8,
+    IN_CREATE = 16,
+    OF_A_CONNECTION = 32 /* created after one had been accepted */
+};
 
 typedef struct {
     Word state;

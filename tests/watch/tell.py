@@ -42,7 +42,7 @@ OBJECT = ("address kind state owner depth locked unlocked frame back gone waiter
 THREADS, OBJECTS, PROGRAM = 1024, 2048, 512
 NOTHING, A_MUTEX, A_CONDITION, A_THREAD, A_SEMAPHORE, A_CALL = range(6)
 LIVES = 2
-DETACHED, JOINED, OF_THE_TEST, MAIN = 1, 2, 4, 8
+DETACHED, JOINED, OF_THE_TEST, MAIN, OF_A_CONNECTION = 1, 2, 4, 8, 32
 
 # Where the tests' own code is: its lines mean nothing to a reader. (Beside it, in
 # mistakes.c, stand the wrong programs that watch/test tries.)
@@ -135,15 +135,24 @@ class Lines:
 
     def first_argument(self, address: int, otherwise: str) -> str:
         """What the call in this line is given: mutex, of lock(&queue->mutex)."""
+        return self._argument(address, otherwise, 0)
+
+    def mutex(self, address: int, otherwise: str) -> str:
+        """The mutex that the call in this line is given: a wait's comes second."""
+        return self._argument(address, otherwise, 1)
+
+    def _argument(self, address: int, otherwise: str, of_a_wait: int) -> str:
         _, file, number = self.at(address)
         try:
             with open(file, encoding="utf-8", errors="replace") as source:
                 text = " ".join(source.read().splitlines()[number - 1:number + 2])
         except OSError:
             return otherwise
-        match = re.search(r"(?:pthread_\w+|mtx_\w+|cnd_\w+|sem_\w+)\s*\(\s*&?\s*"
-                          r"([^,()]+?)\s*[,)]", text)
-        name = re.split(r"->|\.", match[1])[-1] if match else ""
+        match = re.search(r"(pthread_\w+|mtx_\w+|cnd_\w+|sem_\w+)\s*\(([^()]+)[,)]",
+                          text)
+        given = match[2].split(",") if match else [""]
+        second = of_a_wait and match and re.search(r"(cond|cnd)_(timed)?wait", match[1])
+        name = re.split(r"->|\.|&", given[1 if second and given[1:] else 0])[-1].strip()
         return f"`{name}`" if re.fullmatch(r"\w+(\[.*\])?", name) else otherwise
 
 
@@ -205,7 +214,7 @@ class Table:
         for mark in re.finditer(rb"([^\x01\x02]*)([\x01\x02])", self.said):
             text = mark[1].decode("utf-8", "replace")
             self.lines.look_up(int(hexa, 16) - 1 for hexa in
-                               re.findall(r"\{(?:line|name|function):(\w+)\}", text))
+                               re.findall(r"\{(?:line|name|mutex|function):(\w+)\}", text))
             text = re.sub(r"\{(\w+):(\w+)(?::(\w+))?\}", self._marked, text)
             text = re.sub(r"(?m)^source: (the test|an unknown line)(\n|\Z)", "", text)
             yield mark[2] == b"\2", text.strip("\n")
@@ -223,6 +232,8 @@ class Table:
             # A function's own address, or one in it: both are in it.
             return self.lines.function(address) if self.lines.at(
                 address)[0] else self.lines.function(address - 1)
+        if kind == "mutex":
+            return self.lines.mutex(address - 1, "it")
         return self.lines.first_argument(address - 1, "it")
 
     # --- the picture ---------------------------------------------------------
@@ -296,7 +307,7 @@ class Table:
         text = ""
         for row in held:
             line = self.relative(row.locked)
-            text += (f"; it has locked {self.lines.first_argument(line, 'a mutex')}, "
+            text += (f"; it has locked {self.lines.mutex(line, 'a mutex')}, "
                      f"in {self.lines.line(line)}")
         return text
 
@@ -360,7 +371,8 @@ def thread_name(flags: int, number: int) -> str:
         return "main"
     if flags & OF_THE_TEST:
         return "the test"
-    return f"{'thread' if flags & DETACHED else 'worker'} {number}"
+    alone = flags & (DETACHED | OF_A_CONNECTION)
+    return f"{'thread' if alone else 'worker'} {number}"
 
 
 def tables(folder):

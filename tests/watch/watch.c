@@ -29,6 +29,7 @@
     type __wrap_##name(__VA_ARGS__)
 
 int __real_close(int descriptor);
+int __real_fclose(FILE *file);
 int __real_nanosleep(const struct timespec *length, struct timespec *rest);
 int __real_pthread_create(pthread_t *id, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *arg);
@@ -322,8 +323,9 @@ static void check_stay(const Thread *thread)
             "did: the program was running, and none of its workers may end\n"
             "got: %s has ended: its function {function:%lx} returned\n"
             "cause: the worker's loop ends, or is left, too early: after each "
-            "job, whatever came of it, a worker takes the next one\n"
-            "read: The worker's loop\n"
+            "job, whatever came of it, or of a printf, a worker takes the next "
+            "one\n"
+            "read: The worker's loop | Waiting without running\n"
             "source: {start:%lx}",
             watch_name(thread, &name), AT(thread->function),
             AT(thread->function));
@@ -347,7 +349,7 @@ static void thread_ends(void *arg)
             "key: ended-locked\n"
             "did: a thread ended\n"
             "expected: it has unlocked what it has locked\n"
-            "got: %s has ended with {name:%lx} locked (in {line:%lx}): nobody "
+            "got: %s has ended with {mutex:%lx} locked (in {line:%lx}): nobody "
             "can lock it any more\n"
             "cause: on one way out of {function:%lx} there is no unlock\n"
             "read: One at a time\n"
@@ -420,7 +422,7 @@ WRAP(int, pthread_create, pthread_t *id, const pthread_attr_t *attributes,
             "got: another thread is created, in {line:%lx}\n"
             "cause: a job goes to the threads that there are, through "
             "the queue; it gets none of its own\n"
-            "read: Execute\n"
+            "read: Execute | A thread that waits for work\n"
             "source: {line:%lx}",
             AT(HERE), AT(HERE));
     table->created++;
@@ -431,8 +433,9 @@ WRAP(int, pthread_create, pthread_t *id, const pthread_attr_t *attributes,
     if (attributes != NULL)
         pthread_attr_getdetachstate(attributes, &state);
     enter();
-    Thread *thread = new_thread(
-        IN_CREATE | (state == PTHREAD_CREATE_DETACHED ? DETACHED : 0));
+    Thread *thread =
+        new_thread(IN_CREATE | (state == PTHREAD_CREATE_DETACHED ? DETACHED : 0)
+                   | (table->accepted > 0 ? OF_A_CONNECTION : 0));
     leave();
     if (thread == NULL)
         return __real_pthread_create(id, attributes, start, arg);
@@ -461,23 +464,25 @@ static void check_thread(const Thread *thread, const char *does,
 {
     Name name;
     if (thread == self)
-        watch_finding("key: joins-itself\n"
-                      "did: a thread was %s\n"
-                      "got: %s waits for its own end, in {line:%lx}\n"
-                      "read: Waiting for the workers\n"
-                      "source: {line:%lx}",
-                      does, watch_name(thread, &name), AT(line), AT(line));
+        watch_finding(
+            "key: joins-itself\n"
+            "did: a thread was %s\n"
+            "got: %s waits for its own end, in {line:%lx}\n"
+            "read: Waiting for the workers | A thread that waits for work\n"
+            "source: {line:%lx}",
+            does, watch_name(thread, &name), AT(line), AT(line));
     else if (thread->flags & JOINED)
-        watch_finding("key: joined-twice\n"
-                      "did: a thread was %s in {line:%lx}\n"
-                      "expected: each thread is joined once\n"
-                      "got: %s has been joined before, in {line:%lx}\n"
-                      "cause: after pthread_join its number means nothing: the "
-                      "program may crash, or wait for somebody else\n"
-                      "read: Waiting for the workers\n"
-                      "source: {line:%lx}",
-                      does, AT(line), watch_name(thread, &name),
-                      AT(thread->joined), AT(line));
+        watch_finding(
+            "key: joined-twice\n"
+            "did: a thread was %s in {line:%lx}\n"
+            "expected: each thread is joined once\n"
+            "got: %s has been joined before, in {line:%lx}\n"
+            "cause: after pthread_join its number means nothing: the "
+            "program may crash, or wait for somebody else\n"
+            "read: Waiting for the workers | A thread that waits for work\n"
+            "source: {line:%lx}",
+            does, AT(line), watch_name(thread, &name), AT(thread->joined),
+            AT(line));
     else if (thread->flags & DETACHED)
         watch_finding("key: joined-and-detached\n"
                       "did: a thread was %s in {line:%lx}\n"
@@ -596,19 +601,26 @@ static bool is_initialiser(const void *address, uint64_t kind)
     return true;
 }
 
+/* How tell.py finds its name in a line. */
+static const char *mark_of(uint64_t kind)
+{
+    return kind == MUTEX ? "mutex" : "name";
+}
+
 static void used_after(const Object *object, const char *what, const void *line)
 {
     Name name;
     watch_finding("key: destroyed-too-early\n"
                   "did: a %s was used in {line:%lx}\n"
-                  "got: {name:%lx} was %s before, in {line:%lx}, and %s still "
+                  "got: {%s:%lx} was %s before, in {line:%lx}, and %s still "
                   "uses it\n"
                   "cause: it is %s before all threads that use it have ended "
                   "(are they joined first?), or it is %s twice\n"
                   "read: Listing 8-3\n"
                   "source: {line:%lx}",
-                  type_of(object), AT(line), AT(line), what, AT(object->gone),
-                  watch_name(self, &name), what, what, AT(object->gone));
+                  type_of(object), AT(line), mark_of(object->kind), AT(line),
+                  what, AT(object->gone), watch_name(self, &name), what, what,
+                  AT(object->gone));
 }
 
 /* Returns the entry of what is used in a line, once it is known to be there. */
@@ -629,14 +641,14 @@ static Object *use(const void *address, uint64_t kind, const void *line)
                           "did: a %s was used in {line:%lx}\n"
                           "expected: it has been initialised: by %s_init, or "
                           "by %s\n"
-                          "got: {name:%lx} has not\n"
+                          "got: {%s:%lx} has not\n"
                           "read: One at a time\n"
                           "source: {line:%lx}",
                           type_of(object), AT(line),
                           kind == MUTEX ? "pthread_mutex" : "pthread_cond",
                           kind == MUTEX ? "PTHREAD_MUTEX_INITIALIZER"
                                         : "PTHREAD_COND_INITIALIZER",
-                          AT(line), AT(line));
+                          mark_of(kind), AT(line), AT(line));
         return object;
     }
     if (object->kind != kind) { /* other memory by now */
@@ -718,7 +730,7 @@ static void check_not_mine(const pthread_mutex_t *address, const Object *mutex,
         watch_finding(
             "key: locked-twice\n"
             "did: a mutex was locked in {line:%lx}\n"
-            "got: %s has locked {name:%lx} already, in {line:%lx}: it would "
+            "got: %s has locked {mutex:%lx} already, in {line:%lx}: it would "
             "wait for itself, for ever\n"
             "cause: on the way from the one line to the other there is no "
             "unlock\n"
@@ -730,7 +742,7 @@ static void check_not_mine(const pthread_mutex_t *address, const Object *mutex,
         watch_finding(
             "key: returned-locked\n"
             "did: a mutex was locked in {line:%lx}\n"
-            "got: {function:%lx} returned with {name:%lx} locked (locked in "
+            "got: {function:%lx} returned with {mutex:%lx} locked (locked in "
             "{line:%lx}); now %s wants to lock it, and would wait for itself, "
             "for ever\n"
             "cause: on one way out of {function:%lx} there is no unlock\n"
@@ -805,7 +817,7 @@ static void not_locked(const Object *mutex, const void *line)
                  AT(mutex->unlocked));
     watch_finding("key: unlocked-unlocked\n"
                   "did: a mutex was unlocked in {line:%lx}\n"
-                  "got: {name:%lx} was not locked%s\n"
+                  "got: {mutex:%lx} was not locked%s\n"
                   "cause: on one way to this line there is no lock, or an "
                   "unlock before it\n"
                   "read: One at a time\n"
@@ -823,7 +835,7 @@ WRAP(int, pthread_mutex_unlock, pthread_mutex_t *address)
         watch_finding(
             "key: unlocked-by-another\n"
             "did: a mutex was unlocked in {line:%lx}\n"
-            "got: %s unlocks {name:%lx}, which it has not locked: %s has, in "
+            "got: %s unlocks {mutex:%lx}, which it has not locked: %s has, in "
             "{line:%lx}\n"
             "cause: only the thread that has locked a mutex may unlock it; on "
             "one way to this line there is no lock\n"
@@ -1111,7 +1123,7 @@ static void check_freed(const void *memory, size_t size, const void *line)
                 "created, in {line:%lx}\n"
                 "cause: a pool may be freed only after all its threads have "
                 "ended: join each of them first\n"
-                "read: Waiting for the workers\n"
+                "read: Waiting for the workers | A thread that waits for work\n"
                 "source: {line:%lx}",
                 AT(line), watch_name(t, &name), AT(t->created), AT(line));
 }
@@ -1158,7 +1170,7 @@ static void program_ends(int status, void *arg)
                 "got: %s was neither joined nor detached, and %s (it was "
                 "created in {line:%lx})\n"
                 "cause: pthread_join is not called for each of the threads\n"
-                "read: Waiting for the workers\n"
+                "read: Waiting for the workers | A thread that waits for work\n"
                 "source: {line:%lx}",
                 watch_name(t, &name),
                 t->state == ENDED ? "has ended" : "still runs", AT(t->created),
@@ -1220,16 +1232,17 @@ void watch_busy(const char *call, const void *line)
     if (watch_self() != NULL && self->held > 0)
         mutex = held_by(self);
     if (mutex != NULL)
-        watch_hint("key: worker-holds-lock\n"
-                   "did: a job ran\n"
-                   "expected: it runs while its worker holds no lock\n"
-                   "got: %s calls %s in {line:%lx}, with {name:%lx} locked (in "
-                   "{line:%lx}): everybody else waits until it is done\n"
-                   "cause: a worker holds a lock while it runs its job\n"
-                   "read: The lock that is held too long\n"
-                   "source: {line:%lx}",
-                   watch_name(self, &name), call, AT(line), AT(mutex->locked),
-                   AT(mutex->locked), AT(mutex->locked));
+        watch_hint(
+            "key: worker-holds-lock\n"
+            "did: a job ran\n"
+            "expected: it runs while its worker holds no lock\n"
+            "got: %s calls %s in {line:%lx}, with {mutex:%lx} locked (in "
+            "{line:%lx}): everybody else waits until it is done\n"
+            "cause: a worker holds a lock while it runs its job\n"
+            "read: The lock that is held too long\n"
+            "source: {line:%lx}",
+            watch_name(self, &name), call, AT(line), AT(mutex->locked),
+            AT(mutex->locked), AT(mutex->locked));
 }
 
 /* --- for the tests ------------------------------------------------------- */
@@ -1262,6 +1275,41 @@ int watch_signals(void)
 int watch_on_the_stack(void)
 {
     return (int)table->on_the_stack;
+}
+
+int watch_detached(void)
+{
+    int detached = 0;
+    for (Thread *t = table->threads; t < last_thread(); t++)
+        detached += t->state != FREE && t->created != 0 && t->flags & DETACHED;
+    return detached;
+}
+
+/* Whether a word stands in memory from one address to another. */
+static bool is_in(const uint64_t *from, const uint64_t *to, uint64_t word)
+{
+    while (from < to && *from != word)
+        from++;
+    return from < to;
+}
+
+int watch_forgotten(void)
+{
+    extern uint64_t __data_start, _end;
+    unsigned long low = 0, high = 0;
+    char line[256];
+    int forgotten = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (strstr(line, "[heap]") != NULL)
+            sscanf(line, "%lx-%lx", &low, &high);
+    if (maps != NULL)
+        __real_fclose(maps);
+    for (Thread *t = table->threads; t < last_thread(); t++)
+        forgotten += t->state != FREE && t->created != 0
+                     && !is_in(&__data_start, &_end, t->id)
+                     && !is_in((uint64_t *)low, (uint64_t *)high, t->id);
+    return forgotten;
 }
 
 int watch_waiters(void)
@@ -1297,7 +1345,7 @@ void watch_nothing_held(const char *function)
             "key: returned-locked\n"
             "did: %s was called\n"
             "expected: it unlocks what it locks\n"
-            "got: %s returned with {name:%lx} locked (locked in {line:%lx})\n"
+            "got: %s returned with {mutex:%lx} locked (locked in {line:%lx})\n"
             "cause: on one way out of {function:%lx} there is no unlock\n"
             "read: One at a time\n"
             "source: {line:%lx}",
@@ -1305,7 +1353,7 @@ void watch_nothing_held(const char *function)
             AT(mutex->locked), AT(mutex->locked));
 }
 
-void watch_somebody_was_woken(int before, const char *function)
+void watch_somebody_was_woken(int before, const char *function, uintptr_t at)
 {
     char number[32];
     if (watch_signals() != before || watch_waiters() == 0)
@@ -1316,13 +1364,13 @@ void watch_somebody_was_woken(int before, const char *function)
                 "key: nobody-woken\n"
                 "did: %s was called, and %s, in {line:%lx}\n"
                 "expected: somebody is woken: pthread_cond_signal\n"
-                "got: no signal was sent\n"
+                "got: %s returned, and no signal was sent\n"
                 "cause: who sleeps in pthread_cond_wait learns of nothing by "
                 "itself\n"
                 "read: Waiting without running\n"
-                "source: {line:%lx}",
+                "source: {start:%lx}",
                 function, threads_text(watch_waiters(), number, sizeof number),
-                AT(t->line), AT(t->line));
+                AT(t->line), function, AT(at));
 }
 
 void watch_stay(bool must_stay)

@@ -27,6 +27,8 @@
  *                       connection is accepted and the file is there
  *     FAIL_PTHREAD_CREATE=N   its pthread_create number N, from 1, fails as
  *                       if there were too many threads
+ *     FAIL_ACCEPT=0.4         its accept fails for so many seconds, from its
+ *                       first call on, as if no descriptor were left
  *     SLOW_START=1      its listen and pthread_create take 0.2 s longer
  *     LATE_THREADS=1    its threads begin 0.3 s after their creation
  *     SIGNAL_BEFORE=accept    a SIGINT comes just before its second accept (or
@@ -48,6 +50,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Starts a thread of the test's own. Not by pthread_create: that would be one
@@ -76,6 +79,12 @@ int watch_signals(void);
 /* How many of its pthread_create got an argument on the caller's stack. */
 int watch_on_the_stack(void);
 
+/* How many of the threads that it has created lately are detached; of how many
+ * it has kept the pthread_t nowhere, neither on the heap nor in a variable of
+ * static duration. */
+int watch_detached(void);
+int watch_forgotten(void);
+
 /* How many mutexes the calling thread holds. */
 int watch_held(void);
 
@@ -88,9 +97,9 @@ void watch_nothing_held(const char *function);
 /*
  * Ends the test if threads wait for a condition variable though the named
  * function, called since watch_signals() was before, has brought what they
- * wait for, and there has been no signal.
+ * wait for, and there has been no signal. at is the function's address.
  */
-void watch_somebody_was_woken(int before, const char *function);
+void watch_somebody_was_woken(int before, const char *function, uintptr_t at);
 
 /*
  * Whether the program's threads must not end: from here on, the end of one ends
