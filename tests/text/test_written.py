@@ -217,8 +217,25 @@ At this point your folder equals [`steps/03-nothing`](steps/03-nothing).
         self.assertEqual(self.call("update", "--check")[0], 0)
 
 
-class Since(Copy):
-    """What is replayed after a change."""
+class History(Copy):
+    """What asks git."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c",
+                      "user.email=x", "commit", "-qm", "x"]):
+            subprocess.run(["git", *words], cwd=self.root, check=True)
+
+    def test_there_and_back_every_number_is_what_it_was(self) -> None:
+        for words in (["08"], ["09", "-1"]):
+            done = subprocess.run(["tests/ci/renumber", *words], cwd=self.root,
+                                  stdout=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 0)
+            text = Text(self.tutorial, self.root, compare=False)
+            self.assertEqual(text.report(), "")
+        changed = subprocess.run(["git", "diff", "--stat", "HEAD"], cwd=self.root,
+                                 text=True, stdout=subprocess.PIPE).stdout
+        self.assertEqual(changed, "")
 
     def says(self, **environment: str) -> str:
         return subprocess.run(
@@ -226,9 +243,6 @@ class Since(Copy):
             stdout=subprocess.PIPE, env={**os.environ, **environment}).stdout
 
     def test_what_differs_is_run_of_the_first_and_the_last_step(self) -> None:
-        for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c",
-                      "user.email=x", "commit", "-qm", "x"]):
-            subprocess.run(["git", *words], cwd=self.root, check=True)
         self.assertIn("what runs is that of HEAD", self.says(ALL=""))
         self.tutorial.write_text("A line more.\n" + self.tutorial.read_text())
         self.assertIn("what runs is that of HEAD", self.says(ALL=""))
