@@ -38,6 +38,10 @@ static const char *cause_of_silence(const Answer *answer, const char *request)
                    : "the connection is closed before the answer is sent (by "
                      "main, or on "
                      "an error?), or the request is not read as a line";
+    if (step("executes") && !step("workers_serve"))
+        return "something in the loop waits, or the loop does not ask poll for "
+               "what this connection waits for: POLLIN, or POLLOUT while an "
+               "answer is not all sent";
     return step("executes")
                ? "no worker runs the job: it is not pushed, not taken, not "
                  "called "

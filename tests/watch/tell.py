@@ -61,6 +61,8 @@ CALLS = {
     "getline": "waits for its client to send something, in getline",
     "write": "waits for its client to take what it writes, in write",
     "send": "waits for its client to take what it sends, in send",
+    "sendmsg": "waits for its client to take what it sends, in sendmsg",
+    "writev": "waits for its client to take what it writes, in writev",
     "dprintf": "waits for its client to take what it writes, in dprintf",
     "sleep": "sleeps, in sleep",
     "usleep": "sleeps, in usleep",

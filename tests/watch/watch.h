@@ -23,6 +23,8 @@
  *     WATCH_JOIN=1      when it ends with status 0, each of its threads must
  *                       have been joined, or be detached
  *     WATCH_SLEEP=0.2   no sleep, and no time-out of a socket, takes longer
+ *     WATCH_SHORT=1     what reads from a socket, or writes to it, moves a few
+ *                       bytes at a time; or none, if it must not wait
  *     WATCH_LEAKS=file  under AddressSanitizer, leaks are looked for when a
  *                       connection is accepted and the file is there
  *     FAIL_PTHREAD_CREATE=N   its pthread_create number N, from 1, fails as
