@@ -31,9 +31,10 @@
  * select or pselect, whichever it names, a SIGINT comes, and stderr says so. */
 static void signal_before(const char *call, int number)
 {
-    static int calls; /* only the main thread waits for connections here */
+    static int calls; /* of the main thread: it waits for connections */
     const char *named = getenv("SIGNAL_BEFORE");
-    if (named == NULL || strcmp(named, call) != 0 || ++calls != number)
+    if (named == NULL || strcmp(named, call) != 0 || gettid() != getpid()
+        || ++calls != number)
         return;
     fprintf(stderr, "SIGINT, just before %s\n", call);
     kill(getpid(), SIGINT);
