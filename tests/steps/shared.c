@@ -31,6 +31,9 @@ static const char *cause_of_silence(const Answer *answer, const char *request)
                    ? "the connection is closed while there is still something "
                      "to read, "
                      "or by two owners"
+               : step("executes") && !step("workers_serve")
+                   ? "the connection is closed before the answer is sent: "
+                     "EAGAIN is not its end, and half a request is no reason"
                : step("speaks_http")
                    ? "the connection is closed before the answer is sent; or "
                      "one read is taken for one request: read on until the "
