@@ -391,7 +391,7 @@ Test(event_loop, a_deadline_counts_though_something_has_come)
           "the time of the first was up");
     struct pollfd list = {.fd = talker, .events = POLLIN};
     for (Wait wait = {0}; poll(&list, 1, 0) == 0; moment()) {
-        check(still_waiting(&wait, SLEEP + SILENCE + patience()),
+        check(still_waiting(&wait, SLEEP + patience()),
               .expected = "it is ended, with 408", .got = "it goes on for ever",
               .cause = "a client whose time is up is ended, whether something "
                        "has come or not: no else between the two questions; "
@@ -497,7 +497,9 @@ Test(event_loop, ctrl_c_finishes_the_answers_that_were_begun)
     check_pages(slow, 1, page, size, 1);
     check_ends_well(&server, SILENCE,
                     "a client that does not read holds it: a call that moves "
-                    "nothing (EAGAIN) is no progress, and renews no deadline",
+                    "nothing (EAGAIN) is no progress, and renews no deadline; "
+                    "and a deadline counts whether something has come or not "
+                    "(no else between the two questions)",
                     "An answer is a state, too");
     close(lazy);
     folder_remove(folder);
