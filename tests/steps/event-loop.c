@@ -37,6 +37,9 @@ TestSuite(event_loop, SUITE);
 #define NO_ROOM                                                                \
     "the loop has no room for so many: its two arrays grow, both of them, "    \
     "before a connection is taken in"
+#define NO_NEWS                                                                \
+    "what has been read already is no news for poll: after an answer, look "   \
+    "for the next request in the buffer, before anything is waited for"
 #define LEFT_OUT                                                               \
     "the array changes while it is gone through: the last takes the place of " \
     "one that ends, and must not be left out. Go backwards"
@@ -132,10 +135,14 @@ static int count_answers(const Answer *answer, const char *page, size_t size,
                       && (!whole || memcmp(data + head.size, page, size) == 0)),
               .expected = words("answer number %d is the page", count + 1),
               .got = words("%.60s …", data),
-              .cause = "what is noted of an answer must stay where it is until "
-                       "its last byte is sent, its head, too; and what has "
-                       "been sent must be taken off",
-              .key = "garbled", .read = "An answer is a state, too");
+              .cause = head.status == 408
+                           ? NO_NEWS
+                           : "what is noted of an answer must stay where it is "
+                             "until its last byte is sent, its head, too; and "
+                             "what has been sent must be taken off",
+              .key = head.status == 408 ? "pipelining" : "garbled",
+              .read = head.status == 408 ? "Inside out"
+                                         : "An answer is a state, too");
         if (!whole)
             break;
         data += head.size + size;
@@ -160,9 +167,7 @@ static void check_pages(int client, int expected, const char *page, size_t size,
           .cause = rest > 0 ? "the rest of an answer is not sent: as long as "
                               "something is left, poll is asked for room to "
                               "write, POLLOUT"
-                            : "what has been read already is no news for poll: "
-                              "after an answer, look for the next request in "
-                              "the buffer, before anything is waited for",
+                            : NO_NEWS,
           .key = rest > 0 ? "no-rest" : "pipelining",
           .read = rest > 0 ? "An answer is a state, too" : "Inside out");
     free(answer.data);
