@@ -283,7 +283,16 @@ CAUSES = {
                "means closed and empty, and nothing else", "Telling them"),
     "called-twice": ("a worker calls the job's function a second time, without "
                      "another pop", "The worker's loop"),
-    "null": ("", "A queue"),
+    "null": ("nothing is stored there yet, the list is empty, or a pointer was never "
+             "set", "A queue"),
+    "null-in-pop": ("pop goes on though the queue is empty: it waits as long as there "
+                    "is no job, and first is NULL as long as there is none",
+                    "Waiting without running"),
+    "null-in-push": ("push takes the list for one that has a last node: is it empty, or "
+                     "was last set to NULL, though first is not?", "A queue"),
+    "crash-in-queue": ("a pointer that was never set, or means nothing any more: malloc "
+                       "leaves its memory as it was (calloc clears it)", "A queue"),
+    "pushed-twice": ("execute pushes the job more than once", "Execute"),
     "other-pool": ("each pool must have a queue of its own", "A queue"),
     "crash": ("what pop says is not looked at, or a job has no function", ""),
     "not-owner": ("only the thread that has locked a mutex may unlock it, and "
@@ -370,7 +379,15 @@ def cause(story):
         return ("race", "two threads use the same memory at the same time, one of "
                 "them writes, and no mutex keeps them apart", "One at a time")
     kind = key
-    if key == "doubled":
+    found = story.code.at(failure["pc"]) if failure["pc"] else None
+    inside = found[2] if found else ""
+    if key == "null" and ("pop" in inside or "push" in inside):
+        kind = "null-in-pop" if "pop" in inside else "null-in-push"
+    if key == "crash" and ("pop" in inside or "push" in inside):
+        kind = "crash-in-queue"
+    if key == "doubled" and pushed_twice(story):
+        kind = "pushed-twice"
+    elif key == "doubled":
         mine = [s for s in steps if s["thread"] == who]
         runs = [i for i, s in enumerate(mine)
                 if re.match("(runs|has) job", s.get("text", ""))][-2:]
@@ -389,6 +406,51 @@ def cause(story):
     return key, why, read
 
 
+def pushed_twice(story):
+    """Whether one call of execute locks a mutex of the queue twice."""
+    first = next((i for i, s in enumerate(story.steps)
+                  if s.get("text", "").startswith("executes job")), None)
+    if first is None:
+        return False
+    who = story.steps[first]["thread"]
+    locks = 0
+    for step in story.steps[first + 1:]:
+        if step["thread"] == who and step["action"] == "note":
+            break
+        locks += (step["thread"] == who and step["action"] == "lock"
+                  and "push" in story.function(step))
+    return locks > 1
+
+
+def looked_after(story, thread, in_vain, begun):
+    """Whether a thread locked the mutex, looked, and fell asleep after the push that
+    had signalled in vain was over."""
+    steps = story.steps
+    locks = [i for i, s in enumerate(steps[:begun])
+             if s["thread"] == thread and s["action"] == "lock"]
+    lock = locks[-1] if locks else -1
+    if len(locks) > 1 and all(steps[i]["pc"] != steps[lock]["pc"] for i in locks[:-1]):
+        return False  # it looked, gave the mutex back, and took it once more
+    pusher = steps[in_vain]["thread"]
+    for i, step in enumerate(steps[in_vain + 1:], in_vain + 1):
+        if step["thread"] == pusher and step["action"] == "note":
+            break
+        if step["thread"] == pusher and i > lock:
+            return False
+    return lock > in_vain and not any(
+        s["thread"] == thread and s["action"] in ACCESSES for s in steps)
+
+
+def popped_more_than_run(story, thread):
+    """Whether a thread that sleeps in pop has come back from more pops before than it
+    has run jobs."""
+    mine = [s for s in story.steps if s["thread"] == thread]
+    locks = [s["pc"] for s in mine
+             if s["action"] == "lock" and "pop" in story.function(s)]
+    runs = sum(bool(re.match("(has|runs) job", s.get("text", ""))) for s in mine)
+    return bool(locks) and locks.count(locks[0]) - 1 > runs
+
+
 def cause_of_sleep(story, asleep, calls, steps):
     """A job is not run, or a thread sleeps: why was nobody woken?"""
     notes = [s["text"] for s in steps if s["action"] == "note"]
@@ -404,6 +466,16 @@ def cause_of_sleep(story, asleep, calls, steps):
     pushes = sum(1 for text in notes if re.match("(pushes|executes) job", text))
     for thread in asleep:
         address, name = thread["object"]["address"], thread["name"]
+        if name == "main":
+            return ("main-waits", "main waits for a job itself, in pop: only workers "
+                    "take jobs", read)
+        blocked = [t for t in story.threads if not t["done"] and t["action"] == "lock"
+                   and t["object"].get("owner") == thread["id"]]
+        if blocked:
+            return ("sleeps-with-lock", f"{name} sleeps with "
+                    f"{story.named(blocked[0]['object'])} locked, for "
+                    "pthread_cond_wait gives back its own mutex only; and "
+                    f"{blocked[0]['name']} needs it", "The lock that is held too long")
         mine = [s for s in calls if s["object"]["address"] == address]
         begun = max(i for i, s in enumerate(steps)
                     if s["thread"] == thread["id"] and s["action"] == "wait")
@@ -420,6 +492,24 @@ def cause_of_sleep(story, asleep, calls, steps):
                     "Straight ahead")
         if lost and len(calls) < pushes:
             break
+        after = in_vain and looked_after(story, thread["id"], in_vain[-1], begun)
+        if not lost and after and "close" in story.function(steps[in_vain[-1]]):
+            return ("ignores-closed", f"{name} looked after the queue had been closed, "
+                    "and waits all the same: the loop around the wait must look at "
+                    "`closed`, too", read)
+        if not lost and in_vain and any(
+                s["action"] == "write" and "close" in story.function(s)
+                for s in steps[in_vain[-1]:]):
+            return ("woken-too-early", f"{name} was not yet asleep when the broadcast "
+                    "came, and `closed` not yet set when it looked: set it first, with "
+                    "the mutex locked, then wake all", read)
+        if lost and popped_more_than_run(story, thread["id"]):
+            return ("not-run", f"{name} has taken a job and waits for the next, "
+                    "without having run it", "The worker's loop")
+        if lost and after:
+            return ("not-found", f"{name} looked after the push, with the mutex "
+                    "locked, and found no job: push does not set what pop looks at "
+                    "(first), or what it pushed was dropped", "A queue")
         if in_vain and not (since or busy) and (lost or in_vain[-1] > looked):
             return ("lost-wake-up", f"{name} was about to wait when the wake-up "
                     "came: nobody waited yet, and so it is lost. To look, and to "
