@@ -333,6 +333,11 @@ def cause(story):
     if key == "race":
         return ("race", "two threads use the same memory, one of them writes, and "
                 "no mutex puts them in order", "One at a time")
+    mine = [s for s in steps if s["thread"] == who and story.function(s)]
+    if key == "for-ever" and mine and re.search("push|execute",
+                                                story.function(mine[-1])):
+        return ("waits-in-push", "execute, or push, waits until the job is taken, or has "
+                "run: it may only put it into the queue", "Execute | A queue")
     if key == "for-ever":
         return ("busy", "a thread asks again and again where it should sleep until "
                 "it is woken: wait for a condition variable",
@@ -383,7 +388,8 @@ def cause(story):
     inside = found[2] if found else ""
     if key == "null" and ("pop" in inside or "push" in inside):
         kind = "null-in-pop" if "pop" in inside else "null-in-push"
-    if key == "crash" and ("pop" in inside or "push" in inside):
+    last = next((s for s in reversed(steps) if s["thread"] == who), None)
+    if key == "crash" and last and last["action"] == "lock":  # and not yet unlocked
         kind = "crash-in-queue"
     if key == "doubled" and pushed_twice(story):
         kind = "pushed-twice"
@@ -466,7 +472,7 @@ def cause_of_sleep(story, asleep, calls, steps):
     pushes = sum(1 for text in notes if re.match("(pushes|executes) job", text))
     for thread in asleep:
         address, name = thread["object"]["address"], thread["name"]
-        if name == "main":
+        if name == "main" and "pop" in story.function(thread):
             return ("main-waits", "main waits for a job itself, in pop: only workers "
                     "take jobs", read)
         blocked = [t for t in story.threads if not t["done"] and t["action"] == "lock"

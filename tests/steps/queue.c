@@ -25,12 +25,15 @@ TestSuite(queue, .init = begin, SUITE);
     "one, under the mutex that push locks, too; and the signal comes after "   \
     "the job is in the queue"
 
+static _Thread_local bool refused; /* the last pop has returned false */
+
 #if STEP_CLOSES
 /* Takes a job; a queue that is closed and empty gives one with no function. */
 static Job pop(JobQueue *queue)
 {
     Job job = {NULL, NULL};
     bool popped = job_queue_pop(queue, &job);
+    refused = !popped;
     watch_nothing_held("job_queue_pop");
     return popped ? job : (Job){NULL, NULL};
 }
@@ -64,11 +67,14 @@ static void check_number(Job job, intptr_t number)
     check(job.function == nothing && came == number,
           .expected =
               words("job %ld comes out: first in, first out", (long)number),
-          .got = job.function == nothing
-                     ? words("job %ld came out", (long)came)
-                     : "something came out that was never pushed",
+          .got = job.function == nothing ? words("job %ld came out", (long)came)
+                 : refused               ? "pop returned false"
+                           : "something came out that was never pushed",
           .cause =
-              job.function != nothing
+              refused
+                  ? "false means closed and empty: here there is a job, and "
+                    "nobody has closed the queue"
+              : job.function != nothing
                   ? "a job is kept in a copy, in memory that is allocated for "
                     "it: not in a local variable of push, or in what was "
                     "freed; and pop may not go on when there is none"
