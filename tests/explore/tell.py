@@ -292,6 +292,8 @@ CAUSES = {
                      "was last set to NULL, though first is not?", "A queue"),
     "crash-in-queue": ("a pointer that was never set, or means nothing any more: malloc "
                        "leaves its memory as it was (calloc clears it)", "A queue"),
+    "exit": ("exit() ends the whole program, with all its threads: a thread ends when "
+             "its function returns", "The worker's loop"),
     "pushed-twice": ("execute pushes the job more than once", "Execute"),
     "other-pool": ("each pool must have a queue of its own", "A queue"),
     "crash": ("what pop says is not looked at, or a job has no function", ""),
@@ -475,6 +477,18 @@ def cause_of_sleep(story, asleep, calls, steps):
         if name == "main" and "pop" in story.function(thread):
             return ("main-waits", "main waits for a job itself, in pop: only workers "
                     "take jobs", read)
+        if "execute" in story.function(thread):
+            return ("waits-in-push", "execute waits until the job has run: it may only "
+                    "put it into the queue", "Execute")
+        if "push" in story.function(thread):
+            others = [s for s in steps if s["action"] in ("signal", "broadcast")
+                      and s["object"]["address"] != address
+                      and "pop" in story.function(s)]
+            return ("no-room-told", f"{name} waits for room, on "
+                    f"{story.named(thread['object'])}, and " + (
+                        f"pop signals {story.named(others[-1]['object'])}: it must be "
+                        "the same one" if others else "pop does not signal that there "
+                        "is some"), "A ring")
         blocked = [t for t in story.threads if not t["done"] and t["action"] == "lock"
                    and t["object"].get("owner") == thread["id"]]
         if blocked:
@@ -514,8 +528,9 @@ def cause_of_sleep(story, asleep, calls, steps):
                     "without having run it", "The worker's loop")
         if lost and after:
             return ("not-found", f"{name} looked after the push, with the mutex "
-                    "locked, and found no job: push does not set what pop looks at "
-                    "(first), or what it pushed was dropped", "A queue")
+                    "locked, and waits all the same: push does not set what pop "
+                    "looks at (first), it drops the job, or the loop around the wait "
+                    "has the wrong condition", "A queue")
         if in_vain and not (since or busy) and (lost or in_vain[-1] > looked):
             return ("lost-wake-up", f"{name} was about to wait when the wake-up "
                     "came: nobody waited yet, and so it is lost. To look, and to "
