@@ -540,5 +540,11 @@ def cause_of_sleep(story, asleep, calls, steps):
         if any(s["action"] == "signal" for s in since):
             return ("signal-for-all", "a signal wakes one of those who wait; the "
                     "others sleep on", read)
+    executed = sum(text.startswith("executes job") for text in notes)
+    pushed = sum(step["action"] == "lock" and "push" in story.function(step)
+                 for step in steps)
+    if lost and pushed < executed and len(calls) < executed:
+        return ("not-pushed", "execute does not push each job: it must, whatever the "
+                "workers do", "Execute")
     return ("nobody-woken", f"{asleep[0]['name']} sleeps on "
             f"{story.named(asleep[0]['object'])}, and no signal comes", read)

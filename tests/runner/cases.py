@@ -34,7 +34,8 @@ WAITS_SHOWN = {"hangs", "no-answer", "still-runs", "no-end", "not-run", "lock-he
 
 # What the explorer, which tries every order, can tell the cause of.
 EXPLORED = "schedules/all"
-COUNTED = {"no-wake-up", "race", "not-all", "twice", "hangs", "crashes"}
+COUNTED = {"no-wake-up", "race", "not-all", "twice", "hangs", "crashes",
+           "from-a-job", "not-run"}
 
 
 @dataclass

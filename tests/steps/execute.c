@@ -100,9 +100,11 @@ Test(execute, a_burst_is_served_by_four_workers)
           .got = mine == jobs ? words("%d times", mine)
                               : words("%d times, and %d lines of other workers",
                                       mine, jobs - mine),
-          .cause = mine == jobs ? "the line is worded in another way, or is "
-                                  "printed more than once for a job"
-                                : "a Worker's id is not set, or counts from 1",
+          .cause = mine == jobs ? "the line is worded in another way, has no "
+                                  "`\\n` at its end, or is printed more than "
+                                  "once for a job"
+                                : "a Worker's id is not set, or counts from 1; "
+                                  "or another number is printed",
           .detail = words("%.300s...", output), .key = "lines",
           .read = "The worker's loop");
     free(output);

@@ -381,12 +381,27 @@ static void closed(int descriptor, const void *line)
     }
 }
 
+#define NO_DESCRIPTOR (1 << 20) /* more than a system gives out */
+
 static void not_open(const char *call, int descriptor, const void *line)
 {
     char before[80] = "";
     Name name;
     if (table == NULL || descriptor < 0)
         return;
+    if (descriptor >= NO_DESCRIPTOR)
+        watch_finding("key: no-descriptor\n"
+                      "did: a connection or a file was closed, in {line:%lx}\n"
+                      "got: %s(%d): there is no such descriptor (%s did it)\n"
+                      "cause: the number was read from memory that had been "
+                      "freed, or had "
+                      "changed meanwhile: who is given an address owns what it "
+                      "points to, "
+                      "and alone frees it\n"
+                      "read: Pass the value | Reading the request\n"
+                      "source: {line:%lx}",
+                      AT(line), call, descriptor,
+                      watch_name(watch_self(), &name), AT(line));
     if (descriptor < DESCRIPTORS && closed_at[descriptor] != NULL)
         snprintf(before, sizeof before, "; it was closed in {line:%lx}",
                  AT(closed_at[descriptor]));
