@@ -192,24 +192,31 @@ Test(event_loop, two_requests_cut_at_each_place)
     server_stop(&server);
 }
 
-/* As a slow network would do it, or a program that is short of memory. */
+/* As a slow network would do it. The clients ask for different pages, so that
+ * what is mixed up is seen. */
 Test(event_loop, a_few_bytes_at_a_time)
 {
-    enum { CLIENTS = 5, REQUESTS = 8 };
+    enum { CLIENTS = 6, REQUESTS = 8 };
+    static const char *const names[] = {"hello.html", "404.html"};
     int clients[CLIENTS];
-    size_t size;
-    char *page = file_read(NULL, "hello.html", &size);
+    size_t sizes[2];
+    char *pages[2];
     Server server = server_start((Options){.short_calls = true});
-    doing("five clients sent eight requests each, at once; the calls that read "
+    doing("six clients sent eight requests each, at once; the calls that read "
           "and write moved a few bytes each time, or said EAGAIN");
+    for (int i = 0; i < 2; i++)
+        pages[i] = file_read(NULL, names[i], &sizes[i]);
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = client_connect(&server);
-        for (int j = 1; j < REQUESTS; j++)
-            client_send(clients[i], ASK, strlen(ASK));
-        client_send(clients[i], ASK_LAST, strlen(ASK_LAST));
+        for (int j = 1; j <= REQUESTS; j++) {
+            char *request =
+                words("GET /%s HTTP/1.1\r\n" FIELDS "%s\r\n", names[i % 2],
+                      j == REQUESTS ? "Connection: close\r\n" : "");
+            client_send(clients[i], request, strlen(request));
+        }
     }
     for (int i = 0; i < CLIENTS; i++)
-        check_pages(clients[i], REQUESTS, page, size, 0);
+        check_pages(clients[i], REQUESTS, pages[i % 2], sizes[i % 2], 0);
     server_stop(&server);
 }
 
