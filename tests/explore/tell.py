@@ -288,6 +288,8 @@ CAUSES = {
     "null-in-pop": ("pop goes on though the queue is empty: it waits as long as there "
                     "is no job, and first is NULL as long as there is none",
                     "Waiting without running"),
+    "no-place": ("the pointer that pop was given for the job is NULL: it takes the "
+                 "address of a Job that the caller has, &job", "Telling them"),
     "null-in-push": ("push takes the list for one that has a last node: is it empty, or "
                      "was last set to NULL, though first is not?", "A queue"),
     "crash-in-queue": ("a pointer that was never set, or means nothing any more: malloc "
@@ -389,7 +391,8 @@ def cause(story):
     found = story.code.at(failure["pc"]) if failure["pc"] else None
     inside = found[2] if found else ""
     if key == "null" and ("pop" in inside or "push" in inside):
-        kind = "null-in-pop" if "pop" in inside else "null-in-push"
+        kind = "null-in-push" if "push" in inside else (
+            "no-place" if "writes" in story.what() else "null-in-pop")
     last = next((s for s in reversed(steps) if s["thread"] == who), None)
     if key == "crash" and last and last["action"] == "lock":  # and not yet unlocked
         kind = "crash-in-queue"
