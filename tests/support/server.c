@@ -158,7 +158,12 @@ Server server_start(Options options)
             close(fd);
         if (options.descriptors > 0)
             setrlimit(RLIMIT_NOFILE, &few);
-        if (chdir(folder) == 0)
+        if (chdir(folder) != 0)
+            _exit(127);
+        if (options.loops != NULL)
+            execl(program, program, "--loops", options.loops, port,
+                  (char *)NULL);
+        else
             execl(program, program, port[0] ? port : NULL, (char *)NULL);
         _exit(127);
     }

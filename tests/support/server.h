@@ -25,6 +25,7 @@ typedef struct {
 
 typedef struct {
     const char *port;     /* the argument; NULL means "0", "" means none */
+    const char *loops;    /* how many, with --loops; NULL: as many as it has */
     const char *folder;   /* where it runs; NULL means PAGES */
     unsigned descriptors; /* its limit of open files; 0 means the usual */
     int failing_thread;   /* its pthread_create that fails, from 1; 0: none */
