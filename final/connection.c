@@ -1,47 +1,93 @@
 #include "connection.h"
-#include "http.h"
 
+#include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-/* What is needed only from a request's first byte to its answer's last. */
-typedef struct Exchange {
-    char input[HTTP_HEAD_MAX];
-    size_t start, end; /* of the input that is still to be parsed */
-    HttpRequest request;
-    const Page *page;
-    char head[HTTP_ANSWER_MAX];
-    struct iovec unsent[2]; /* of the head and of the body */
-} Exchange;
+#define TAKE_TIME (30 * SECOND) /* before an answer is due at the rate of */
+#define HURRIED (5 * SECOND)    /* the same, while others wait for room */
+#define TURN_MAX 16    /* requests that are answered one after the other */
+#define LOGGED_MAX 200 /* bytes of a request that are logged */
+#define REQUEST_TIME (3 * SECOND) /* to send one after the signal, in ms */
+#define CUT_TIME 500 /* before the end of the server: the rest is cut off */
+#define RATE 10      /* bytes a millisecond that a client has to take of it */
 
-Connection *connection_new(int socket)
+/* How long to wait in each state, in ms. */
+static const int64_t times[] = {
+    [CONNECTION_IDLE] = 30 * SECOND,
+    [CONNECTION_HEAD] = 10 * SECOND,
+    [CONNECTION_WRITE] = TAKE_TIME,
+    [CONNECTION_TAKE] = SECOND / 5, /* to look again */
+    [CONNECTION_DRAIN] = 2 * SECOND,
+};
+
+/* Changes what a connection waits for, from now on. */
+static void set_state(Connection *connection, ConnectionState state,
+                      int64_t now)
+{
+    connection->state = state;
+    connection->deadline = now + times[state];
+}
+
+/* Returns how many bytes of the answers have not arrived. */
+static int64_t count_missing(const Connection *connection)
+{
+    int sent = 0; /* and not acknowledged; where no system tells: 0 */
+#ifdef TIOCOUTQ
+    ioctl(connection->socket, TIOCOUTQ, &sent);
+#endif
+    return sent + (int64_t)connection->unsent[0].iov_len
+           + (int64_t)connection->unsent[1].iov_len;
+}
+
+/* Returns when a client is too slow, if no more than now has arrived by then.
+ */
+static int64_t due(Connection *connection, int64_t grace, int64_t now)
+{
+    int64_t arrived = connection->total - count_missing(connection);
+    if (connection->begun + arrived / RATE > now) /* nobody saves up time */
+        connection->begun = now - arrived / RATE;
+    return connection->begun + grace + arrived / RATE;
+}
+
+Connection *connection_new(int socket, Service *service)
 {
     Connection *connection = calloc(1, sizeof *connection);
-    if (connection != NULL)
-        connection->socket = socket;
-    else
-        close(socket);
+    if (connection == NULL)
+        return NULL;
+    connection->socket = socket;
+    connection->state = CONNECTION_NEW;
+    connection->service = service;
+    atomic_fetch_add(&service->connections, 1);
+
     return connection;
+}
+
+void connection_hang_up(Connection *connection)
+{
+    Service *service = connection->service;
+    close(connection->socket);
+    connection->socket = -1;
+    atomic_fetch_sub(&service->connections, 1);
+    if (atomic_exchange(&service->full, false)) {
+        ssize_t written = write(service->bell, "", 1);
+        (void)written; /* without it main looks a second later */
+    }
 }
 
 void connection_destroy(Connection *connection)
 {
-    close(connection->socket);
-    free(connection->exchange);
+    if (connection->socket != -1)
+        connection_hang_up(connection);
+    free(connection->input);
     free(connection);
-}
-
-/* Changes the state. A new one has a deadline of its own. */
-static void enter(Connection *connection, ConnectionState state)
-{
-    if (connection->state != state)
-        connection->deadline = 0;
-    connection->state = state;
 }
 
 /* Tells whether a call failed for good, not because it would have to wait. */
@@ -50,49 +96,65 @@ static bool failed(ssize_t result)
     return result == -1 && errno != EAGAIN && errno != EINTR;
 }
 
-/* Reads what the client has sent, if anything. */
-static void receive(Connection *connection)
+/* Ends a connection in stages (RFC 9112 9.6): says that no more is to come, and
+ * waits until the client has closed, too. To close while it still sends would
+ * reset the connection, and what it has not read yet would be lost. */
+static void finish(Connection *connection, int64_t now)
 {
-    Exchange *exchange = connection->exchange;
-    ssize_t got = 0;
-    if (exchange == NULL && (exchange = malloc(sizeof *exchange)) != NULL) {
-        exchange->start = exchange->end = 0;
-        connection->exchange = exchange;
-    }
-    if (exchange != NULL) {
-        exchange->end -= exchange->start;
-        memmove(exchange->input, exchange->input + exchange->start,
-                exchange->end);
-        exchange->start = 0;
-        got = recv(connection->socket, exchange->input + exchange->end,
-                   sizeof exchange->input - exchange->end, MSG_DONTWAIT);
-    }
-    if (got == 0 || failed(got))
-        enter(connection, CONNECTION_CLOSED);
-    else if (got > 0 && connection->state != CONNECTION_DRAIN)
-        exchange->end += (size_t)got;
+    shutdown(connection->socket, SHUT_WR);
+    connection->size = 0;
+    set_state(connection, CONNECTION_TAKE, now);
+    if (connection->total == 0) /* there was no answer */
+        connection->state = CONNECTION_CLOSED;
 }
 
-/* Sends as much of the answer as the socket takes. After the last byte comes
- * the next request; or the end, in stages (RFC 9112 9.6) unless the client has
- * said all it has to say: to close while it still sends would reset the
- * connection, and take the answer away. */
-static void send_rest(Connection *connection)
+/* Ends a connection at once, whatever is under way. */
+static void cut(Connection *connection)
 {
-    Exchange *exchange = connection->exchange;
-    struct iovec *part = exchange->unsent;
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    connection->state = CONNECTION_CLOSED;
+}
+
+/* Reads what the client has sent, if anything. */
+static void receive(Connection *connection, int64_t now)
+{
+    if (connection->input == NULL)
+        connection->input = malloc(HTTP_HEAD_MAX + HTTP_ANSWER_MAX);
+    if (connection->input == NULL) {
+        connection->state = CONNECTION_CLOSED;
+        return;
+    }
+    connection->head = connection->input + HTTP_HEAD_MAX;
+    ssize_t got = recv(connection->socket, connection->input + connection->size,
+                       HTTP_HEAD_MAX - connection->size, MSG_DONTWAIT);
+    if (got == 0 || failed(got)) {
+        connection->state = CONNECTION_CLOSED;
+    } else if (got > 0 && connection->state != CONNECTION_TAKE
+               && connection->state != CONNECTION_DRAIN) {
+        connection->size += (size_t)got;
+        if (connection->state == CONNECTION_IDLE)
+            set_state(connection, CONNECTION_HEAD, now);
+    }
+}
+
+/* Sends as much of the answer as the client takes. After the last byte comes
+ * the next request, of which a part may be there; or the end. */
+static void send_rest(Connection *connection, int64_t now)
+{
+    struct iovec *part = connection->unsent;
     struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
     int flags = MSG_DONTWAIT;
 #ifdef MSG_MORE /* on Linux the end can go with the last bytes */
-    flags |= exchange->request.keep_alive ? 0 : MSG_MORE;
+    flags |= connection->request.keep_alive ? 0 : MSG_MORE;
 #endif
     ssize_t sent = sendmsg(connection->socket, &message, flags);
     if (failed(sent)) {
-        enter(connection, CONNECTION_CLOSED);
+        connection->state = CONNECTION_CLOSED;
         return;
     }
-    if (sent > 0)
-        connection->deadline = 0;
+    if (connection->state != CONNECTION_WRITE)
+        set_state(connection, CONNECTION_WRITE, now);
     for (; sent > 0; part++) {
         size_t size =
             (size_t)sent < part->iov_len ? (size_t)sent : part->iov_len;
@@ -100,82 +162,212 @@ static void send_rest(Connection *connection)
         part->iov_len -= size;
         sent -= (ssize_t)size;
     }
-    if (exchange->unsent[0].iov_len + exchange->unsent[1].iov_len > 0) {
-        enter(connection, CONNECTION_WRITE);
-    } else if (exchange->request.keep_alive) {
-        enter(connection, CONNECTION_IDLE);
-    } else if (exchange->request.last && exchange->start == exchange->end) {
-        enter(connection, CONNECTION_CLOSED);
-    } else {
-        enter(connection, CONNECTION_DRAIN);
-        exchange->end = exchange->start;
-        shutdown(connection->socket, SHUT_WR);
-    }
-}
-
-/* Answers the request with its page, or if there is none with the status. */
-static void answer(Connection *connection, const Service *service, int status)
-{
-    Exchange *exchange = connection->exchange;
-    HttpRequest *request = &exchange->request;
-    const Page *page = exchange->page;
-    request->keep_alive = request->keep_alive && !service->stopping;
-    const char *type = page != NULL ? page->type : "text/plain";
-    const char *body = page != NULL ? page->body : http_reason(status);
-    size_t length = page != NULL ? page->size : strlen(body);
-    size_t head = http_format_head(exchange->head, status, service->date, type,
-                                   length, request->keep_alive);
-    exchange->unsent[0] = (struct iovec){exchange->head, head};
-    exchange->unsent[1] =
-        (struct iovec){(char *)body, request->head_only ? 0 : length};
-    if (!service->quiet)
-        printf("%d %.*s\n", status, (int)request->path_length, request->path);
-    send_rest(connection);
-}
-
-void connection_advance(Connection *connection, const Service *service)
-{
-    if (connection->state == CONNECTION_WRITE)
-        send_rest(connection);
-    else if (connection->state == CONNECTION_WORK)
-        answer(connection, service, 200);
+    if (connection->unsent[0].iov_len + connection->unsent[1].iov_len > 0)
+        return;
+    bool idle = connection->size == 0;
+    if (!connection->request.keep_alive)
+        finish(connection, now);
     else
-        receive(connection);
-    while (connection->state <= CONNECTION_HEAD) { /* 9.3.2: pipelined */
-        Exchange *exchange = connection->exchange;
-        HttpRequest *request = &exchange->request;
-        int status = http_parse(exchange->input + exchange->start,
-                                exchange->end - exchange->start, request);
-        if (status == 0 && exchange->start < exchange->end) {
-            enter(connection, CONNECTION_HEAD);
+        set_state(connection, idle ? CONNECTION_IDLE : CONNECTION_HEAD, now);
+}
+
+/* Tells the log of an answer: when, who, what was asked for, status, bytes. */
+static void log_answer(const Connection *connection, int status, size_t bytes)
+{
+    Log *log = connection->service->log;
+    char client[INET6_ADDRSTRLEN] = "-", line[LOGGED_MAX];
+    struct sockaddr_in6 address; /* or sockaddr_in, which is smaller */
+    socklen_t size = sizeof address;
+    if (log == NULL)
+        return;
+    if (getpeername(connection->socket, (struct sockaddr *)&address, &size)
+        == 0)
+        getnameinfo((struct sockaddr *)&address, size, client, sizeof client,
+                    NULL, 0, NI_NUMERICHOST);
+    int length = 0; /* of the request's first line, without its end */
+    for (size_t i = 0; i < connection->size && length < LOGGED_MAX; i++) {
+        unsigned char c = (unsigned char)connection->input[i];
+        if ((c == '\r' || c == '\n') && length > 0)
+            break;
+        if (c != '\r' && c != '\n')
+            line[length++] = isprint(c) && c != '"' ? (char)c : '?';
+    }
+    log_line(log, "%s %s \"%.*s\" %d %zu\n", connection->date, client, length,
+             line, status, bytes);
+}
+
+/* Tells whether the server is to end soon. */
+static bool stopping(const Connection *connection)
+{
+    return atomic_load(&connection->service->stop_deadline) != INT64_MAX;
+}
+
+/* Tells whether another request has come behind this one. */
+static bool another(const Connection *connection)
+{
+    size_t size = connection->request.size;
+    HttpRequest next;
+    return http_parse(connection->input + size, connection->size - size, &next)
+           != 0;
+}
+
+/* Sends the page that the request asks for, or says with a status why not. */
+static void respond(Connection *connection, int status, int64_t now, bool last)
+{
+    HttpRequest *request = &connection->request;
+    if (last && !another(connection))
+        request->keep_alive = false;
+    char path[HTTP_HEAD_MAX];
+    const Site *site = connection->service->site;
+    const Page *page = NULL;
+    if (status == 200
+        && http_percent_decode(request->path, request->path_length, path)) {
+        bool sleeps = strcmp(path, "/sleep") == 0;
+        if (sleeps && connection->state != CONNECTION_WORK) {
+            connection->state = CONNECTION_WORK;
+            return;
+        }
+        page = site_find(site, sleeps ? "/" : path);
+    }
+    if (status == 200 && page == NULL) {
+        status = 404;
+        page = site_find(site, "/404.html");
+    }
+
+    if (status == 200 && strcmp(request->modified_since, page->modified) == 0)
+        status = 304; /* 9110 15.4.5 */
+
+    const char *body = page != NULL ? page->body : http_reason(status);
+    HttpAnswer answer = {
+        .status = status,
+        .date = connection->date,
+        .modified = status < 400 ? page->modified : NULL,
+        .type = page != NULL ? page->type : "text/plain",
+        .length = page != NULL ? page->size : strlen(body),
+        .keep_alive = request->keep_alive,
+    };
+    size_t head = http_format_head(connection->head, &answer);
+    bool head_only = request->head_only || status == 304;
+    size_t length = head_only ? 0 : answer.length;
+    log_answer(connection, status, length);
+    if (count_missing(connection) == 0) {
+        connection->begun = now;
+        connection->total = 0;
+    }
+    connection->total += (int64_t)(head + length);
+    connection->unsent[0] = (struct iovec){connection->head, head};
+    connection->unsent[1] = (struct iovec){(char *)body, length};
+    connection->size -= request->size;
+    memmove(connection->input, connection->input + request->size,
+            connection->size);
+    send_rest(connection, now);
+}
+
+/* Answers the requests that have come, as far as the client takes answers. */
+static void answer_all(Connection *connection, int64_t now)
+{
+    for (int i = 0; connection->state == CONNECTION_HEAD; i++) {
+        if (i == TURN_MAX) { /* the others first, then the next request */
+            set_state(connection, CONNECTION_WRITE, now);
             break;
         }
-        if (status == 0) {
-            enter(connection, CONNECTION_IDLE);
-            free(exchange);
-            connection->exchange = NULL;
+        int status = http_parse(connection->input, connection->size,
+                                &connection->request);
+        if (status == 0)
             break;
-        }
-        exchange->start += request->size;
-        exchange->page = NULL;
-        if (status == 200)
-            exchange->page =
-                site_find(service->site, request->path, request->path_length);
-        if (status == 200 && exchange->page == NULL) {
-            status = 404;
-            exchange->page = site_find(service->site, "/404.html", 9);
-        }
-        if (status == 200 && strcmp(exchange->page->path, "sleep") == 0)
-            enter(connection, CONNECTION_WORK);
-        else
-            answer(connection, service, status);
+        respond(connection, status, now, stopping(connection));
+    }
+    if (connection->state == CONNECTION_IDLE) {
+        free(connection->input); /* so that who is idle costs little */
+        connection->input = NULL;
     }
 }
 
-void connection_refuse(Connection *connection, const Service *service,
-                       int status)
+void connection_advance(Connection *connection, int64_t now)
 {
-    connection->exchange->request.keep_alive = false;
-    connection->exchange->page = NULL;
-    answer(connection, service, status);
+    if (connection->state == CONNECTION_NEW)
+        set_state(connection, CONNECTION_IDLE, now);
+    if (connection->state == CONNECTION_WRITE)
+        send_rest(connection, now);
+    else if (connection->state == CONNECTION_WORK)
+        respond(connection, 200, now, stopping(connection));
+    else
+        receive(connection, now);
+    answer_all(connection, now);
+}
+
+void connection_refuse(Connection *connection, int64_t now)
+{
+    respond(connection, 503, now, true);
+    answer_all(connection, now);
+}
+
+void connection_expire(Connection *connection, int64_t now)
+{
+    bool missing = count_missing(connection) > 0;
+    int64_t later = due(connection, TAKE_TIME, now);
+    if (connection->state == CONNECTION_HEAD)
+        respond(connection, stopping(connection) ? 503 : 408, now, true);
+    else if (connection->state == CONNECTION_DRAIN)
+        connection->state = CONNECTION_CLOSED;
+    else if (missing && now >= later)
+        cut(connection);
+    else if (connection->state == CONNECTION_TAKE)
+        set_state(connection, missing ? CONNECTION_TAKE : CONNECTION_DRAIN,
+                  now);
+    else if (missing)
+        connection->deadline = later;
+    else
+        finish(connection, now);
+}
+
+/* For others who have no room: ends what has been idle for a second, and who
+ * takes an answer too slowly. */
+static void make_room(Connection *connection, int64_t now)
+{
+    bool missing = count_missing(connection) > 0;
+    int64_t idle = now - (connection->deadline - times[CONNECTION_IDLE]);
+    if (missing && now >= due(connection, HURRIED, now))
+        cut(connection);
+    else if (connection->state == CONNECTION_DRAIN)
+        connection->state = CONNECTION_CLOSED;
+    else if (!missing && connection->state == CONNECTION_IDLE && idle >= SECOND)
+        finish(connection, now);
+}
+
+/* As the server ends by then: ends what asks for nothing, and in time all. */
+static void stop(Connection *connection, int64_t deadline, int64_t now)
+{
+    bool late = now >= deadline - STOP_TIME + REQUEST_TIME;
+    if (connection->state == CONNECTION_IDLE)
+        connection_advance(connection, now); /* what has come since */
+    if (connection->state == CONNECTION_IDLE && (late || connection->total > 0))
+        finish(connection, now);
+    if (connection->state == CONNECTION_HEAD && late)
+        connection_expire(connection, now);
+
+    if (connection->state == CONNECTION_DRAIN)
+        connection->state = CONNECTION_CLOSED;
+
+    bool missing = count_missing(connection) > 0;
+    bool slow = missing && now >= due(connection, HURRIED, now);
+    if (slow || now >= deadline - CUT_TIME) {
+        if (missing && !slow)
+            atomic_fetch_add(&connection->service->cut, 1);
+        connection->state = CONNECTION_CLOSED;
+        if (missing)
+            cut(connection);
+    }
+}
+
+bool connection_hurry(Connection *connection, int64_t now)
+{
+    int64_t deadline = atomic_load(&connection->service->stop_deadline);
+    if (deadline != INT64_MAX)
+        stop(connection, deadline, now);
+    else if (atomic_load(&connection->service->full))
+        make_room(connection, now);
+    else
+        return false;
+    return true;
 }

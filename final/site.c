@@ -1,14 +1,21 @@
 #include "site.h"
-#include "http.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+struct Site {
+    Page *pages; /* sorted by their paths */
+    size_t count;
+};
 
 static _Noreturn void die(const char *name)
 {
@@ -25,71 +32,105 @@ static const char *type_of(const char *name)
         {".js", "text/javascript; charset=utf-8"},
         {".txt", "text/plain; charset=utf-8"},
         {".svg", "image/svg+xml"},
-        {".png", "image/png"}};
+        {".png", "image/png"},
+        {".jpg", "image/jpeg"},
+        {".gif", "image/gif"},
+        {".webp", "image/webp"},
+        {".ico", "image/x-icon"},
+        {".json", "application/json"},
+        {".pdf", "application/pdf"},
+        {".woff2", "font/woff2"},
+        {".wasm", "application/wasm"},
+    };
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot != NULL && i < sizeof types / sizeof *types; i++)
-        if (strcmp(dot, types[i][0]) == 0)
+        if (strcasecmp(dot, types[i][0]) == 0)
             return types[i][1];
     return "application/octet-stream";
 }
 
-/* Adds the page that a file holds in front of the others. Returns the first
- * page. */
-static Page *add(Page *site, int directory, const char *name, const char *path)
+/* Reads a file into a page. Returns false if it is not an ordinary file, or
+ * cannot be read: then that is told. */
+static bool read_page(int directory, const char *name, Page *page)
 {
+    /* A link may lead anywhere; a FIFO would have open() wait. */
+    int file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (file == -1) {
+        perror(name);
+        return false;
+    }
+    FILE *stream = fdopen(file, "r");
     struct stat info;
-    if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == -1)
+    if (stream == NULL || fstat(file, &info) == -1)
         die(name);
-    if (!S_ISREG(info.st_mode))
-        return site; /* a link, say: it may lead anywhere */
-    int file = openat(directory, name, O_RDONLY | O_NOFOLLOW);
-    FILE *stream = file != -1 ? fdopen(file, "r") : NULL;
-    Page *page = malloc(sizeof *page + (size_t)info.st_size);
-    if (stream == NULL || page == NULL)
-        die(name);
-    *page = (Page){site, strdup(path), type_of(name), 0};
-    page->size = fread(page->body, 1, (size_t)info.st_size, stream);
-    if (page->path == NULL || ferror(stream))
-        die(name);
+    bool ordinary = S_ISREG(info.st_mode);
+    if (ordinary) {
+        *page = (Page){.path = strdup(name), .type = type_of(name)};
+        page->body = malloc((size_t)info.st_size + 1);
+        if (page->path == NULL || page->body == NULL)
+            die(name);
+        time_t now = time(NULL); /* 9110 8.8.2.1: it is never later than that */
+        http_format_date(page->modified,
+                         info.st_mtime < now ? info.st_mtime : now);
+        page->size = fread(page->body, 1, (size_t)info.st_size, stream);
+    }
     fclose(stream);
-    return page;
+    return ordinary;
 }
 
-Page *site_load(const char *directory)
+static int compare_pages(const void *a, const void *b)
 {
-    Page *site = NULL;
+    return strcmp(((const Page *)a)->path, ((const Page *)b)->path);
+}
+
+Site *site_load(const char *directory)
+{
+    Site *site = calloc(1, sizeof *site);
     DIR *stream = opendir(directory);
-    if (stream == NULL)
+    if (site == NULL || stream == NULL)
         die(directory);
+    size_t room = 0;
     const struct dirent *entry;
-    while ((errno = 0, entry = readdir(stream)) != NULL)
-        if (entry->d_name[0] != '.')
-            site = add(site, dirfd(stream), entry->d_name, entry->d_name);
+    while ((errno = 0, entry = readdir(stream)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        if (site->count == room) {
+            room = room * 2 + 16;
+            site->pages = realloc(site->pages, room * sizeof *site->pages);
+            if (site->pages == NULL)
+                die(directory);
+        }
+        Page page;
+        if (read_page(dirfd(stream), entry->d_name, &page))
+            site->pages[site->count++] = page;
+    }
     if (errno != 0)
         die(directory);
-    site = add(site, dirfd(stream), "hello.html", "sleep");
-    site = add(site, dirfd(stream), "hello.html", "");
     closedir(stream);
+    if (site->count > 0)
+        qsort(site->pages, site->count, sizeof *site->pages, compare_pages);
     return site;
 }
 
-const Page *site_find(const Page *site, const char *path, size_t length)
+const Page *site_find(const Site *site, const char *path)
 {
-    char name[HTTP_HEAD_MAX];
-    if (length >= sizeof name || !http_percent_decode(path, length, name)
-        || name[0] != '/')
-        return NULL;
-    while (site != NULL && strcmp(site->path, name + 1) != 0)
-        site = site->next;
-    return site;
-}
-
-void site_free(Page *site)
-{
-    while (site != NULL) {
-        Page *next = site->next;
-        free(site->path);
-        free(site);
-        site = next;
+    if (strcmp(path, "/") == 0) {
+        const Page *page = site_find(site, "/index.html");
+        return page != NULL ? page : site_find(site, "/hello.html");
     }
+    if (site->count == 0)
+        return NULL;
+    const Page wanted = {.path = (char *)path + 1};
+    return bsearch(&wanted, site->pages, site->count, sizeof wanted,
+                   compare_pages);
+}
+
+void site_free(Site *site)
+{
+    for (size_t i = 0; i < site->count; i++) {
+        free(site->pages[i].path);
+        free(site->pages[i].body);
+    }
+    free(site->pages);
+    free(site);
 }

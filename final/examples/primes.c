@@ -55,8 +55,9 @@ int main(int argc, char *argv[])
     for (size_t workers = 1; workers <= 4; workers *= 2) {
         double start = now();
         ThreadPool *pool = thread_pool_new(workers);
-        for (size_t i = 0; i < count; i++) /* fails only during a destroy */
-            thread_pool_execute(pool, count_primes, &ranges[i]);
+        for (size_t i = 0; i < count; i++)
+            if (thread_pool_execute(pool, count_primes, &ranges[i]) != 0)
+                abort(); /* it fails only during a destroy, and for a job */
         thread_pool_destroy(pool);
         double seconds = now() - start;
 

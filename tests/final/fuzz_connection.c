@@ -32,17 +32,19 @@ static void receive(int client, size_t *total)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static Page *site;
+    static Site *site;
     if (site == NULL) {
         site = site_load("assets");
         signal(SIGPIPE, SIG_IGN);
     }
-    Service service = {.site = site, .date = "now", .quiet = true};
+    Service service = {.site = site, .stop_deadline = INT64_MAX};
+    int64_t now = 0;
     int ends[2], small = 1;
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
         return 0;
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    Connection *connection = connection_new(ends[0]);
+    Connection *connection = connection_new(ends[0], &service);
+    connection->date = "now";
     size_t total = 0, script = size / 4 < 16 ? size / 4 : 16;
     const uint8_t *said = data + script;
     size -= script;
@@ -58,22 +60,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 size -= (size_t)sent;
             }
         }
-        if (act == 200 && connection->state == CONNECTION_HEAD)
-            connection_refuse(connection, &service, 408);
-        else if (act == 201 && connection->state == CONNECTION_WORK)
-            connection_refuse(connection, &service, 503);
-        else if (act == 202)
-            service.stopping = true;
-        else if (act == 203 && ends[1] != -1) {
+        if (act == 200 && connection->state != CONNECTION_NEW
+            && connection->state != CONNECTION_WORK) {
+            now = now > connection->deadline ? now : connection->deadline;
+            connection_expire(connection, now);
+        } else if (act == 201 && connection->state == CONNECTION_WORK)
+            connection_refuse(connection, now);
+        else if (act == 202 && service.stop_deadline == INT64_MAX)
+            service.stop_deadline = now + STOP_TIME;
+        else if (act == 205 || act == 206) {
+            service.full = act == 205;
+            now += 1000;
+            if (connection->state != CONNECTION_WORK)
+                connection_hurry(connection, now);
+        } else if (act == 203 && ends[1] != -1) {
             close(ends[1]);
             ends[1] = -1;
         } else if (act == 204 && ends[1] != -1)
             shutdown(ends[1], SHUT_WR);
         if (connection->state != CONNECTION_CLOSED)
-            connection_advance(connection, &service);
-        CHECK((connection->exchange == NULL)
-                  == (connection->state == CONNECTION_IDLE)
-              || connection->state == CONNECTION_CLOSED);
+            connection_advance(connection, now);
+        CHECK(connection->input == NULL
+              || connection->state != CONNECTION_IDLE);
         if (ends[1] != -1 && act % 2 == 1)
             receive(ends[1], &total);
         if (i > script + 4 && size == 0 && ends[1] != -1)

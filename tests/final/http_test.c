@@ -45,33 +45,16 @@ Test(http, table_is_large_enough)
     cr_assert(ge(int, CASES, 500));
 }
 
-/* What final does: the column `final` says where that is known to be wrong. */
-static int status_of(const HttpCase *c)
-{
-    return c->final > 0 ? c->final : c->status;
-}
-
-Test(http, what_is_known_to_be_wrong)
-{
-    int known = 0;
-    for (size_t i = 0; i < CASES; i++)
-        known += cases[i].final != 0;
-    cr_assert(eq(int, known, 334)); /* to become 0 */
-}
-
 Test(http, every_request_has_its_status)
 {
     for (size_t i = 0; i < CASES; i++) {
         HttpRequest request;
         int status =
             parse(cases[i].text, cases[i].size, &request, cases[i].path);
-        cr_expect(eq(int, status, status_of(&cases[i])), "%s: %s",
-                  cases[i].rule, show(cases[i].text, cases[i].size));
-        if (cases[i].final > 0)
-            continue;
-        bool head_only = cases[i].head_only && cases[i].final != UNSEEN_HEAD;
-        cr_expect(request.head_only == head_only, "%s: %s", cases[i].rule,
+        cr_expect(eq(int, status, cases[i].status), "%s: %s", cases[i].rule,
                   show(cases[i].text, cases[i].size));
+        cr_expect(request.head_only == cases[i].head_only, "%s: %s",
+                  cases[i].rule, show(cases[i].text, cases[i].size));
         cr_expect(request.keep_alive == cases[i].keep_alive, "%s: %s",
                   cases[i].rule, show(cases[i].text, cases[i].size));
     }
@@ -85,7 +68,7 @@ Test(http, every_prefix_is_incomplete)
     for (size_t i = 0; i < CASES; i++) {
         HttpRequest request;
         parse(cases[i].text, cases[i].size, &request, NULL);
-        int expected = status_of(&cases[i]);
+        int expected = cases[i].status;
         size_t whole = expected == 200 ? request.size : cases[i].size;
         int last = 0;
         for (size_t size = 0; size <= cases[i].size; size++) {
@@ -108,27 +91,28 @@ Test(http, every_prefix_is_incomplete)
     }
 }
 
-/* Only who has announced the end, and no body, has nothing more to say. */
-Test(http, the_last_request_of_a_client) /* 9.6 */
+/* A condition is one date of the one length, or it does not count. */
+Test(http, if_modified_since) /* RFC 9110 13.1.3 */
 {
-    static const struct {
-        const char *text;
-        bool last;
-    } ends[] = {
-        {GET END, false},
-        {GET "Connection: close\r\n\r\n", true},
-        {"GET / HTTP/1.0\r\n\r\n", true},
-        {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false},
-        {GET "Content-Length: 5\r\n\r\n", false},
-        {GET "Connection: close\r\nContent-Length: 5\r\n\r\n", false},
-        {GET "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n", false},
-        {GET "Connection: close\r\nTransfer-Encoding: x\r\n\r\n", false},
-        {GET "Connection: close\r\n", false},
+#define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
+#define SINCE "If-Modified-Since: "
+    static const char *const requests[][2] = {
+        {GET END, ""},
+        {GET SINCE DATE "\r\n\r\n", DATE},
+        {GET "if-modified-since:\t" DATE " \r\n\r\n", DATE},
+        {GET SINCE "\r\n\r\n", ""},
+        {GET SINCE DATE "x\r\n\r\n", ""},
+        {GET SINCE DATE "\r\n" SINCE DATE "\r\n\r\n", ""},
+        {GET SINCE DATE "\r\nIf-None-Match: *\r\n\r\n", ""},
+        {GET "If-None-Match: \"a\"\r\n" SINCE DATE "\r\n\r\n", ""},
     };
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         HttpRequest request;
-        http_parse(ends[i].text, strlen(ends[i].text), &request);
-        cr_expect(request.last == ends[i].last, "%s", ends[i].text);
+        int status =
+            parse(requests[i][0], strlen(requests[i][0]), &request, NULL);
+        cr_expect(eq(int, status, 200));
+        cr_expect(eq(str, request.modified_since, (char *)requests[i][1]), "%s",
+                  requests[i][0]);
     }
 }
 
@@ -214,19 +198,27 @@ Test(http, percent_decoding) /* RFC 3986 2.1 */
 Test(http, the_head_of_an_answer)
 {
     char head[HTTP_ANSWER_MAX + 1];
-    size_t end = http_format_head(head, 200, "now", "text/html", 12, true);
+    HttpAnswer answer = {.status = 200,
+                         .date = "now",
+                         .type = "text/html",
+                         .length = 12,
+                         .keep_alive = true};
+    size_t end = http_format_head(head, &answer);
     head[end] = '\0';
     cr_expect(eq(str, head,
                  "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Type: text/html\r\n"
                  "Content-Length: 12\r\nConnection: keep-alive\r\n\r\n"));
-    static const int statuses[] = {200, 400, 404, 405, 408,
+    static const int statuses[] = {200, 304, 400, 404, 405, 408,
                                    414, 431, 501, 503, 505};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         char expected[8];
         snprintf(expected, sizeof expected, " %d ", statuses[i]);
-        size_t size =
-            http_format_head(head, statuses[i], "Sun, 06 Nov 1994 08:49:37 GMT",
-                             "text/html; charset=utf-8", SIZE_MAX, false);
+        answer = (HttpAnswer){.status = statuses[i],
+                              .date = DATE,
+                              .modified = DATE,
+                              .type = "text/html; charset=utf-8",
+                              .length = SIZE_MAX};
+        size_t size = http_format_head(head, &answer);
         cr_assert(lt(sz, size, HTTP_ANSWER_MAX)); /* so nothing was cut off */
         head[size] = '\0';
         cr_expect(strncmp(head + 8, expected, 5) == 0);
@@ -235,6 +227,7 @@ Test(http, the_head_of_an_answer)
         cr_expect(strcmp(head + size - 4, "\r\n\r\n") == 0);
         bool allow = strstr(head, "\r\nAllow: GET, HEAD\r\n") != NULL;
         bool retry = strstr(head, "\r\nRetry-After: ") != NULL;
+        cr_expect(strstr(head, "\r\nLast-Modified: " DATE "\r\n") != NULL);
         cr_expect(allow == (statuses[i] == 405)); /* RFC 9110 10.2.1 */
         cr_expect(retry == (statuses[i] == 503)); /* RFC 9110 10.2.3 */
     }

@@ -28,7 +28,7 @@ pool-stress: $(addprefix $(POOL_OUT)/pool_stress_,plain thread address)
 pool-helgrind: $(POOL_OUT)/pool_stress_plain
 	valgrind -q --tool=helgrind --error-exitcode=1 $< 1 50
 
-POOL_STRESS = $(POOL_CC) $(filter %cond_wait,$(POOL_WRAP)) -o $@ $< $(POOL_SRC)
+POOL_STRESS = $(POOL_CC) -o $@ $< $(POOL_SRC)
 
 $(POOL_OUT)/pool_stress_%: $(POOL_ROOT)/tests/final/pool_stress.c $(POOL_DEPS)
 	mkdir -p $(@D)

@@ -3,20 +3,28 @@
 #define _DEFAULT_SOURCE /* S_IFSOCK */
 #include "site.h"
 
+#include "http.h"
+
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <criterion/redirect.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ROOT "assets" /* from the top folder, where the tests run */
 
-static const Page *find(const Page *site, const char *path)
+/* Finds a page as the server does. */
+static const Page *find(const Site *site, const char *path)
 {
-    return site_find(site, path, strlen(path));
+    char decoded[256];
+    return http_percent_decode(path, strlen(path), decoded)
+               ? site_find(site, decoded)
+               : NULL;
 }
 
 /* Makes an empty folder. */
@@ -50,13 +58,12 @@ static void drop(const char *folder)
 
 Test(site, the_pages_of_the_course)
 {
-    Page *site = site_load(ROOT);
+    Site *site = site_load(ROOT);
     FILE *file = fopen(ROOT "/hello.html", "r");
     char hello[4096];
     size_t size = fread(hello, 1, sizeof hello, file);
     fclose(file);
-    static const char *const names[] = {"/", "/sleep", "/hello.html",
-                                        "/%68ello%2ehtml", "/%73leep"};
+    static const char *const names[] = {"/", "/hello.html", "/%68ello%2ehtml"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const Page *page = find(site, names[i]);
         cr_assert(page != NULL, "%s", names[i]);
@@ -84,13 +91,10 @@ Test(site, nothing_else_in_any_spelling)
     cr_assert(mkfifo(path, 0600) == 0); /* to open it must not wait */
     snprintf(path, sizeof path, "%s/socket", root);
     cr_assert(mknod(path, S_IFSOCK | 0600, 0) == 0); /* nobody can open it */
-    Page *site = site_load(root);
+    Site *site = site_load(root);
     drop(root);
 
     static const char *const names[] = {
-        "",
-        "x",
-        "hello.html",
         "//",
         "//hello.html",
         "/hello.html/",
@@ -149,6 +153,15 @@ Test(site, types)
         {"a.js", "text/javascript; charset=utf-8"},
         {"a.b.svg", "image/svg+xml"},
         {"a.png", "image/png"},
+        {"B.PNG", "image/png"},
+        {"a.jpg", "image/jpeg"},
+        {"a.gif", "image/gif"},
+        {"a.webp", "image/webp"},
+        {"a.ico", "image/x-icon"},
+        {"a.json", "application/json"},
+        {"a.pdf", "application/pdf"},
+        {"a.woff2", "font/woff2"},
+        {"a.wasm", "application/wasm"},
         {"a.txt", "text/plain; charset=utf-8"},
         {"a", "application/octet-stream"},
         {"html", "application/octet-stream"},
@@ -158,7 +171,7 @@ Test(site, types)
     char *root = folder(), path[64];
     for (size_t i = 0; i < TYPES; i++)
         put(root, types[i][0], "");
-    Page *site = site_load(root);
+    Site *site = site_load(root);
     drop(root);
     for (size_t i = 0; i < TYPES; i++) {
         snprintf(path, sizeof path, "/%s", types[i][0]);
@@ -177,7 +190,7 @@ Test(site, a_large_page_and_a_name_with_spaces)
     text[3000000] = '\0';
     put(root, "hello.html", "");
     put(root, "a b\xc3\xa9.txt", text);
-    Page *site = site_load(root);
+    Site *site = site_load(root);
     drop(root);
     const Page *page = find(site, "/a%20b%C3%A9.txt");
     cr_assert(page != NULL);
@@ -193,7 +206,61 @@ Test(site, no_such_folder, .init = cr_redirect_stderr, .exit_code = 1)
     site_load("/no/such/folder");
 }
 
-Test(site, no_hello, .init = cr_redirect_stderr, .exit_code = 1)
+/* / is index.html, or else hello.html, or else nothing. */
+Test(site, what_the_root_is)
 {
-    site_load("/proc/self/fdinfo");
+    static const char *const files[] = {NULL, "hello.html", "index.html"};
+    char *root = folder();
+    for (int i = 0; i < 3; i++) {
+        if (files[i] != NULL)
+            put(root, files[i], files[i]);
+        Site *site = site_load(root);
+        const Page *page = find(site, "/");
+        cr_assert(eq(int, page != NULL, i > 0));
+        if (page != NULL)
+            cr_expect(memcmp(page->body, files[i], page->size) == 0);
+        site_free(site);
+    }
+    drop(root);
+}
+
+/* Each of many is found, and at once. */
+Test(site, many_pages)
+{
+    char *root = folder(), name[32];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "%d.txt", i * 7919 % 2000);
+        put(root, name, name);
+    }
+    Site *site = site_load(root);
+    drop(root);
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "/%d.txt", i);
+        const Page *page = find(site, name);
+        cr_assert(page != NULL, "%s", name);
+        cr_expect(memcmp(page->body, name + 1, page->size) == 0);
+    }
+    cr_expect(find(site, "/2000.txt") == NULL);
+    site_free(site);
+}
+
+/* Never later than now: RFC 9110 8.8.2.1. */
+Test(site, when_a_page_was_modified)
+{
+    char *root = folder(), path[8192], now[HTTP_DATE_MAX];
+    put(root, "old", "");
+    put(root, "future", "");
+    struct timespec times[][2] = {{{.tv_sec = 0}, {.tv_sec = 784111777}},
+                                  {{.tv_sec = 0}, {.tv_sec = 33000000000}}};
+    snprintf(path, sizeof path, "%s/old", root);
+    utimensat(AT_FDCWD, path, times[0], 0);
+    snprintf(path, sizeof path, "%s/future", root);
+    utimensat(AT_FDCWD, path, times[1], 0);
+    Site *site = site_load(root);
+    drop(root);
+    http_format_date(now, time(NULL));
+    cr_expect(eq(str, (char *)find(site, "/old")->modified,
+                 "Sun, 06 Nov 1994 08:49:37 GMT"));
+    cr_expect(memcmp(find(site, "/future")->modified, now, 16) == 0);
+    site_free(site);
 }

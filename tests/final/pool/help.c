@@ -96,6 +96,11 @@ ThreadPool *build(size_t size, size_t capacity)
     return pool;
 }
 
+void submit(ThreadPool *pool, void (*function)(void *arg), void *arg)
+{
+    cr_assert(eq(int, thread_pool_execute(pool, function, arg), 0));
+}
+
 pthread_t start(void *(*run)(void *), void *arg)
 {
     pthread_t thread;
@@ -144,7 +149,7 @@ void hold_job(void *arg)
 Hold *occupy(ThreadPool *pool)
 {
     Hold *hold = hold_new();
-    cr_assert(eq(int, thread_pool_execute(pool, hold_job, hold), 0));
+    submit(pool, hold_job, hold);
     wait_sem(&hold->started);
     return hold;
 }

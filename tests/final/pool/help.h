@@ -27,6 +27,9 @@ extern _Thread_local bool watched;
 /* Creates a pool that the test cannot do without. */
 ThreadPool *build(size_t size, size_t capacity);
 
+/* Hands a job to a pool that must take it. */
+void submit(ThreadPool *pool, void (*function)(void *arg), void *arg);
+
 /* Starts a thread that the test cannot do without. */
 pthread_t start(void *(*run)(void *), void *arg);
 

@@ -63,7 +63,7 @@ Test(pool, new_works_like_the_chapters)
     ThreadPool *pool = thread_pool_new(2);
     atomic_int ran = 0;
     for (int i = 0; i < 3 * THREAD_POOL_CAPACITY; i++)
-        thread_pool_execute(pool, count_job, &ran);
+        submit(pool, count_job, &ran);
     thread_pool_destroy(pool);
     cr_assert(eq(int, ran, 3 * THREAD_POOL_CAPACITY));
 }

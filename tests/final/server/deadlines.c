@@ -67,7 +67,7 @@ Test(server, time_spent_stopped_is_forgiven)
     finish(&server);
 }
 
-/* Of a head that stays incomplete, only what is well-formed is logged. */
+/* Of a head only the first line is logged. */
 Test(server, the_log_cannot_be_forged)
 {
     Server server = start_with("", (Options){0});
@@ -76,11 +76,12 @@ Test(server, the_log_cannot_be_forged)
                   "X: x\n200 /forged\x1b[31m");
     cr_expect(eq(int, reply(&one).status, 200));
     cr_expect(eq(int, reply(&one).status, 408));
-    server_wait_output(&server, "\n408", 1);
+    server_wait_output(&server, "\" 408 ", 1);
     char *output = server_output(&server);
-    cr_expect(strstr(output, "\n408 /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n")
-                  != NULL,
-              "%s", output);
+    cr_expect(
+        strstr(output, "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\" 408 ")
+            != NULL,
+        "%s", output);
     cr_expect(strstr(output, "forged") == NULL);
     leave(&one);
     finish(&server);
@@ -108,8 +109,7 @@ Test(server, a_client_that_never_reads_is_cut_off)
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
     int descriptors = server_descriptors(&server);
     double begun = now();
-    Client deaf = ask_for_large(&server, 0);
-    take_in(&deaf, 1);
+    Client deaf = ask_for_large(&server, 4096);
     server_wait_descriptors(&server, 0, descriptors + 1);
     server_wait_descriptors(&server, 0, descriptors);
     cr_expect(
@@ -120,7 +120,7 @@ Test(server, a_client_that_never_reads_is_cut_off)
     drop_site(folder);
 }
 
-/* But who reads slowly is not: there is new time for each part. */
+/* But who reads slowly is not, if it is faster than the rate. */
 Test(server, a_client_that_reads_slowly_gets_all)
 {
     char *folder = large_site();
@@ -129,10 +129,10 @@ Test(server, a_client_that_reads_slowly_gets_all)
     double begun = now();
     while (slow.size < 8000000 && !slow.ended) {
         take_in(&slow, patience());
-        if (now() - begun < 4 * timeouts[WRITE]) /* then it may hurry */
+        if (now() - begun < 2 * timeouts[WRITE]) /* then it may hurry */
             nanosleep(&(struct timespec){.tv_nsec = 250000000}, NULL);
     }
-    cr_expect(now() - begun > 2 * timeouts[WRITE]);
+    cr_expect(now() - begun > 1.5 * timeouts[WRITE]);
     Reply answer = reply(&slow);
     cr_expect(eq(sz, answer.size, 8000000));
     leave(&slow);

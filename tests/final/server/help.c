@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-const int timeouts[] = {TIMEOUTS};
+const double timeouts[] = {30 * SECOND / 1e3, 10 * SECOND / 1e3,
+                           2 * SECOND / 1e3, 30 * SECOND / 1e3};
 
 Server start_with(const char *options, Options how)
 {
@@ -20,7 +21,7 @@ Server start_with(const char *options, Options how)
 
 Server start(void)
 {
-    return start_with("--quiet", (Options){0});
+    return start_with("--quiet --loops 2", (Options){0});
 }
 
 int ended(Server *server)

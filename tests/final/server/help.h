@@ -20,8 +20,12 @@
 #define LAST "GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n"
 #define SLEEP "GET /sleep HTTP/1.1\r\n" H "\r\n"
 
-extern const int timeouts[];
+extern const double timeouts[];
 enum { IDLE, HEAD, DRAIN, WRITE };
+
+/* Threads of the server that start() starts: main, its loops, workers, the log.
+ */
+#define THREADS (1 + 2 + 4 + 1)
 
 /* How much later than at its deadline a thing may be noticed on a machine
  * with other things to do. */

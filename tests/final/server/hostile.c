@@ -28,7 +28,7 @@ static void hostile(void (*attack)(Client *client))
         leave(&bad[i]);
     check_pages(&server);
     server_wait_descriptors(&server, 0, descriptors);
-    cr_expect(eq(int, server_threads(&server), 5));
+    cr_expect(eq(int, server_threads(&server), THREADS));
     finish(&server);
 }
 

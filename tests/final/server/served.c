@@ -187,20 +187,46 @@ Test(server, no_answer_is_lost_to_a_reset)
 
 Test(server, one_line_of_log_for_each_request)
 {
-    Server server = start_with("", (Options){0});
+    Server server = start_with("--loops 1", (Options){0});
     cr_expect(eq(int, ask(&server, GET), 200));
     cr_expect(eq(int, ask(&server, "GET /x HTTP/1.1\r\n" H "\r\n"), 404));
     cr_expect(
         eq(int, ask(&server, "GET /\x1b[31m HTTP/1.1\r\n" H "\r\n"), 400));
-    server_wait_output(&server, "400", 1);
+    server_wait_output(&server, "\" 400 ", 1);
     char *output = server_output(&server);
     cr_expect(eq(int, occurrences(output, "\n"), 4));
     cr_expect(strchr(output, '\x1b') == NULL); /* nothing a terminal obeys */
-    cr_expect(strstr(output, "\n200 /\n404 /x\n400") != NULL, "%s", output);
+    cr_expect(strstr(output, " GMT 127.0.0.1 \"GET / HTTP/1.1\" 200 ") != NULL,
+              "%s", output);
+    cr_expect(strstr(output, "\"GET /x HTTP/1.1\" 404 ") != NULL, "%s", output);
+    cr_expect(strstr(output, "\"GET /?[31m HTTP/1.1\" 400 ") != NULL, "%s",
+              output);
     finish(&server);
     server = start();
     ask(&server, GET);
     finish(&server);
     output = server_output(&server);
     cr_expect(eq(int, occurrences(output, "\n"), 2), "%s", output);
+}
+
+/* Who has a page already is not sent it again. */
+Test(server, not_modified)
+{
+    Server server = start();
+    Client one = client(&server);
+    say(&one, GET);
+    Reply answer = reply(&one);
+    const char *date = strstr(answer.head, "\r\nLast-Modified: ");
+    cr_assert(date != NULL, "%s", answer.head);
+    char request[256];
+    snprintf(request, sizeof request,
+             "GET / HTTP/1.1\r\n" H "If-Modified-Since: %.29s\r\n\r\n",
+             date + strlen("\r\nLast-Modified: "));
+    say(&one, request);
+    answer = reply_to(&one, true, patience());
+    cr_expect(eq(int, answer.status, 304));
+    say(&one, GET); /* nothing of a body stands between */
+    cr_expect(eq(int, reply(&one).status, 200));
+    leave(&one);
+    finish(&server);
 }

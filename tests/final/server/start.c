@@ -27,6 +27,9 @@ Test(server, options_that_make_no_sense)
         {"--port -1", "-1"},
         {"--port=", "port"},
         {"--threads 0", "0"},
+        {"--loops 0", "0"},
+        {"--host nobody.invalid", "nobody.invalid"},
+        {"--nonsense", "nonsense"},
         {"--threads 1000000", "1000000"},
         {"--root /nowhere", "/nowhere"},
         {"x", "x"},
@@ -54,17 +57,20 @@ Test(server, help)
     int status = server_wait(&server);
     cr_expect(eq(int, status, 0));
     char *output = server_output(&server);
-    cr_expect(strstr(output, "--threads") != NULL);
+    static const char *const options[] = {"--port",    "--host",  "--root",
+                                          "--threads", "--loops", "--quiet"};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        cr_expect(strstr(output, options[i]) != NULL, "%s", options[i]);
     free(output);
 }
 
 Test(server, options)
 {
     char *folder = large_site(), options[4200];
-    snprintf(options, sizeof options, "--quiet --threads 7 --port 0 --root %s",
-             folder);
+    snprintf(options, sizeof options,
+             "--quiet --threads 7 --loops 3 --port 0 --root %s", folder);
     Server server = start_with(options, (Options){.port = ""});
-    cr_expect(eq(int, server_threads(&server), 8));
+    cr_expect(eq(int, server_threads(&server), 1 + 7 + 3 + 1));
     Client one = client(&server);
     say(&one, GET);
     cr_expect(eq(str, reply(&one).body, "small"));
