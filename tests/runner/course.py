@@ -45,6 +45,8 @@ def suites(step):
     if "http.h" in step.headers:
         units.append(TESTS / "steps" / "parser.c")
     names = ["start"] + ["answers"] * step.can["answers"] + [step.name]
+    if step.can["keeps_alive"]:
+        names.append("connection")
     if step.can["ends_on_signal"]:
         names.append("until-ctrl-c")
     if step.can["workers_serve"] and not step.can["ends_after_two"]:

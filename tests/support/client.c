@@ -136,6 +136,49 @@ void clients_receive(size_t count, const int clients[], Answer answers[],
     free(polls);
 }
 
+/* Whether an answer's data begin with so many whole answers. */
+static bool holds(const Answer *answer, int count)
+{
+    const char *data = answer->data;
+    size_t length = answer->length;
+    for (; count > 0; count--) {
+        Head head = answer_head(data, length);
+        if (head.body < 0 || length < head.size + (size_t)head.body)
+            return false;
+        data += head.size + (size_t)head.body;
+        length -= head.size + (size_t)head.body;
+    }
+    return true;
+}
+
+Answer client_receive_some(int client, int count, double seconds)
+{
+    Answer answer = {.data = calloc(1, 1)};
+    bool open = true;
+    Wait wait = {0};
+    while (!(answer.complete = holds(&answer, count)) && open
+           && still_waiting(&wait, seconds)) {
+        struct pollfd input = {.fd = client, .events = POLLIN};
+        char block[65536];
+        if (poll(&input, 1, 50) <= 0)
+            continue;
+        ssize_t n = recv(client, block, sizeof block, 0);
+        open = n > 0;
+        answer.reset = n == -1;
+        if (!open)
+            break;
+        if (answer.length == 0)
+            answer.begun = now();
+        answer.data = realloc(answer.data, answer.length + (size_t)n + 1);
+        memcpy(answer.data + answer.length, block, (size_t)n);
+        answer.length += (size_t)n;
+        answer.data[answer.length] = '\0';
+    }
+    answer.at = now();
+    answer.timed_out = open && !answer.complete;
+    return answer;
+}
+
 Answer client_receive(int client, double seconds)
 {
     Answer answer;

@@ -30,6 +30,10 @@ typedef struct {
 /* Receives until the server closes; waits for it for the given seconds. */
 Answer client_receive(int client, double seconds);
 
+/* Receives so many whole answers, to requests other than HEAD, and leaves the
+ * connection open. complete: all came; timed_out: not all, and it is open. */
+Answer client_receive_some(int client, int count, double seconds);
+
 /* Receives from many at once, which closes them: answers[i] is clients[i]'s. */
 void clients_receive(size_t count, const int clients[], Answer answers[],
                      double seconds);
