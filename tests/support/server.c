@@ -121,6 +121,23 @@ static void complain_of_start(const Server *server)
 
 static int last_errors = -1;
 
+/* Takes so many bytes at most out of the unread pipe. Returns the last of them,
+ * or 0 if there was none. */
+static char read_pipe(Server *server, size_t most)
+{
+    char part[4096];
+    ssize_t got = read(server->pipe, part, most);
+    return got > 0 && write(server->out, part, (size_t)got) == got
+               ? part[got - 1]
+               : '\0';
+}
+
+void server_read_pipe(Server *server)
+{
+    while (read_pipe(server, 4096) != '\0')
+        ;
+}
+
 Server server_start(Options options)
 {
     const char *program = setting("SERVER");
@@ -128,6 +145,9 @@ Server server_start(Options options)
     const char *port = options.port ? options.port : "0";
     char failing[16] = "";
     Server server = {.out = scratch_file(), .err = scratch_file()};
+    int said[] = {server.out, server.err};
+    char *ready = words("Listening on http://%s:",
+                        options.host != NULL ? options.host : "127.0.0.1");
     struct rlimit all;
     last_errors = server.err;
 
@@ -146,14 +166,22 @@ Server server_start(Options options)
     setenv("SIGNAL_BEFORE",
            options.signal_before != NULL ? options.signal_before : "", 1);
 
+    if (options.unread) {
+        int ends[2];
+        cr_assert(pipe2(ends, O_CLOEXEC) == 0, "pipe: %s", strerror(errno));
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        server.pipe = ends[0];
+        said[0] = said[1] = ends[1];
+    }
+
     pid_t parent = getpid();
     server.pid = fork();
     if (server.pid == 0) { /* nothing but system calls from here to exec */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(126);
-        dup2(server.out, STDOUT_FILENO);
-        dup2(server.err, STDERR_FILENO);
+        dup2(said[0], STDOUT_FILENO);
+        dup2(said[1], STDERR_FILENO);
         for (int fd = 3; fd < 1024; fd++)
             close(fd);
         if (options.descriptors > 0)
@@ -168,12 +196,16 @@ Server server_start(Options options)
         _exit(127);
     }
     cr_assert(server.pid > 0, "fork: %s", strerror(errno));
+    if (options.unread)
+        close(said[0]);
 
     server.started = now();
     for (Wait wait = {0}; server.port == 0 && server_alive(&server)
                           && still_waiting(&wait, patience());) {
+        while (options.unread && read_pipe(&server, 1) > '\n')
+            ;
         char *output = file_contents(server.out);
-        char *line = strstr(output, "Listening on http://127.0.0.1:");
+        char *line = strstr(output, ready);
         if (line != NULL && (line == output || line[-1] == '\n')
             && strchr(line, '\n') != NULL)
             server.port = parse_port(strtok(line, "\n"));

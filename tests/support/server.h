@@ -19,6 +19,7 @@ typedef struct {
     double started;
     int out; /* files with all that it wrote on stdout and stderr */
     int err;
+    int pipe;   /* the end of the unread pipe, or 0 */
     int status; /* as from waitpid(), once ended */
     bool ended;
 } Server;
@@ -34,6 +35,9 @@ typedef struct {
     bool late_threads;    /* its threads begin 0.3 s after their creation */
     bool short_calls; /* its sockets take, and give, a few bytes at a time */
     bool may_end;     /* do not insist that it listens */
+    bool unread;      /* stdout and stderr are a pipe, of which nobody reads
+                       * more than a line; see server_read_pipe() */
+    const char *host; /* it says that it listens on; NULL: 127.0.0.1 */
     const char *signal_before; /* a call: see watch/watch.h; NULL: none */
 } Options;
 
@@ -69,6 +73,9 @@ char *server_errors(const Server *server);
 
 /* What the server that was started last has written on stderr; to be freed. */
 char *server_last_errors(void);
+
+/* Moves what the unread pipe holds to what server_output() returns. */
+void server_read_pipe(Server *server);
 
 /* Waits until the output holds the text count times. */
 void server_wait_output(Server *server, const char *text, int count);

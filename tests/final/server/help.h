@@ -1,7 +1,8 @@
 /*
  * What the tests of the server share: the server from outside, as its clients
- * see it. The program under test has shorter time-outs (see the Makefile here):
- * IDLE, HEAD, DRAIN, WRITE seconds.
+ * see it. The program under test has shorter time-outs (see the Makefile here),
+ * in seconds: IDLE, HEAD, DRAIN, and WRITE, which is the time for an answer
+ * beyond that which it may take at the promised RATE.
  */
 
 #ifndef HELP_H
@@ -23,9 +24,7 @@
 extern const double timeouts[];
 enum { IDLE, HEAD, DRAIN, WRITE };
 
-/* Threads of the server that start() starts: main, its loops, workers, the log.
- */
-#define THREADS (1 + 2 + 4 + 1)
+#define RATE 10000 /* bytes a second */
 
 /* How much later than at its deadline a thing may be noticed on a machine
  * with other things to do. */
@@ -86,14 +85,58 @@ int ask(const Server *server, const char *request);
 /* Checks that / is hello.html. */
 void check_pages(const Server *server);
 
-/* Makes a folder with hello.html and a large page. */
+/* The same, and returns how many seconds it took. Checks the status. */
+double asking(const Server *server, const char *request, int status);
+
+/* The same, but asks again for up to 3 s while that is refused with 503. */
+double asking_until_taken(const Server *server, const char *request);
+
+/* Starts it with 64 descriptors, of which this many, at least, are left for
+ * connections; and with more options. */
+enum { FEW = 64, ROOM = 40 };
+Server start_crowded(const char *options, const char *folder);
+
+/* Returns how many connections such a server takes. */
+int capacity(void);
+
+/* Opens a connection that has little room for what comes: so most of a page
+ * stays with the server. */
+Client narrow_client(const Server *server);
+
+/* Takes in what comes at so many bytes a second, for so long, or until so much
+ * is there. */
+void sip(Client *client, double rate, double seconds, size_t size);
+
+/* What the system keeps for a server's connections. */
+typedef struct {
+    int deaf;    /* clients that have not taken all */
+    long unsent; /* the most bytes that one of them has to take */
+    long unread; /* bytes that the server has to read, and clients to accept */
+} Queues;
+Queues queues(const Server *server);
+
+/* Waits until the server has read all that was sent. */
+void all_is_read(const Server *server);
+
+/* Waits for so long. */
+void pass(double seconds);
+
+/* Checks that the large page is whole, and there is no more in the answer. */
+void check_large(Client *client, size_t size);
+
+/* Ends the server as its user does. Checks that it ended well, and returns how
+ * many seconds it took. */
+double finished_after(Server *server);
+
+/* Makes a folder with hello.html and a large page, of that size. */
 char *large_site(void);
+char *site_of(size_t size);
 
 /* Asks for the large page on a new connection, with so little room for what
  * comes; 0: with the usual. */
 Client ask_for_large(const Server *server, int room);
 
-/* Removes such a folder, and frees its name. */
+/* Removes a folder with all its files, and frees its name. */
 void drop_site(char *folder);
 
 /* Whether seconds lie between two others. */

@@ -18,14 +18,18 @@ Test(server, a_crowd_with_256_descriptors)
     Server server =
         start_with("--quiet --loops 1", (Options){.descriptors = 256});
     static Client clients[CROWD];
-    crowd_in(&server, clients);
-    for (int i = 0; i < CROWD; i++)
+    asking(&server, GET, 200);
+    int threads = server_threads(&server);
+    for (int i = 0; i < CROWD; i++) {
+        clients[i] = client(&server);
         say(&clients[i], LAST);
+    }
     for (int i = 0; i < CROWD; i++)
         cr_assert(eq(int, reply(&clients[i]).status, 200), "client %d", i);
     for (int i = 0; i < CROWD; i++)
         leave(&clients[i]);
     check_pages(&server);
+    cr_expect(eq(int, server_threads(&server), threads));
     finish(&server);
 }
 
@@ -49,40 +53,42 @@ Test(server, a_silent_crowd_with_256_descriptors)
 /* Connections that have been idle for a second end before their time. */
 Test(server, an_idle_connection_makes_room)
 {
-    Server server =
-        start_with("--quiet --loops 1", (Options){.descriptors = 20});
-    Client clients[16];
+    enum { CLIENTS = FEW + 16 };
+    Server server = start_crowded("", NULL);
+    Client clients[CLIENTS];
     double begun = now();
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < CLIENTS; i++) {
         clients[i] = client(&server);
         say(&clients[i], GET);
         cr_assert(eq(int, reply(&clients[i]).status, 200), "client %d", i);
     }
     cr_expect(lt(dbl, now() - begun, timeouts[IDLE] - 1));
     closed_after(&clients[0]);
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < CLIENTS; i++)
         leave(&clients[i]);
     finish(&server);
 }
 
-/* All descriptors are taken by clients who cannot be sent away. */
+/* All descriptors are taken by clients in the middle of their requests. */
 Test(server, out_of_descriptors_without_spinning)
 {
-    Server server =
-        start_with("--quiet --loops 1", (Options){.descriptors = 20});
-    Client slow[16];
-    for (int i = 0; i < 16; i++) {
-        slow[i] = client(&server);
-        say(&slow[i], SLEEP);
+    enum { CLIENTS = FEW + 16 };
+    Server server = start_crowded("", NULL);
+    Client half[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        half[i] = client(&server);
+        say(&half[i], "GET / HT");
     }
-    double cpu = server_cpu(&server), begun = now();
-    while (now() < begun + 3)
-        moment();
+    pass(0.3);
+    double cpu = server_cpu(&server);
+    pass(timeouts[HEAD] - 1);
     cr_expect(lt(dbl, server_cpu(&server) - cpu, 0.1));
-    for (int i = 0; i < 16; i++) {
-        int status = reply(&slow[i]).status; /* refused by descriptors, too */
-        cr_expect(status == 200 || status == 503, "client %d", i);
-        leave(&slow[i]);
+    for (int i = 0; i < CLIENTS; i++)
+        say(&half[i], "TP/1.1\r\n" H "\r\n");
+    for (int i = 0; i < CLIENTS; i++) {
+        int status = reply(&half[i]).status;
+        cr_expect(status == 200 || status == 408, "client %d: %d", i, status);
+        leave(&half[i]);
     }
     finish(&server);
 }
@@ -90,28 +96,30 @@ Test(server, out_of_descriptors_without_spinning)
 /* That there is room again is noticed at once, not when all is quiet. */
 Test(server, room_is_noticed_while_another_keeps_it_busy)
 {
-    Server server =
-        start_with("--quiet --loops 1", (Options){.descriptors = 16});
-    Client busy = client(&server), slow[4], waiting;
+    int room = capacity();
+    Server server = start_crowded("", NULL);
+    Client busy = client(&server), half[FEW], waiting;
     say(&busy, GET);
     cr_assert(eq(int, reply(&busy).status, 200));
-    for (int i = 0; i < 4; i++) {
-        slow[i] = client(&server);
-        say(&slow[i], i < 2 ? "GET /sleep HTTP/1.0\r\n\r\n" : "GET / HT");
+    for (int i = 0; i < room - 1; i++) {
+        half[i] = client(&server);
+        say(&half[i], "GET / HT");
     }
     waiting = client(&server);
     say(&waiting, GET);
-    for (double begun = now();
-         now() < begun + 5 + SLACK && waiting.size == 0;) {
+    take_in(&waiting, 0.2);
+    cr_assert(eq(sz, waiting.size, 0), "there was room for another");
+    for (int i = 0; i < room - 1; i++)
+        leave(&half[i]);
+    double begun = now();
+    while (now() < begun + SLACK && waiting.size == 0) {
         say(&busy, GET);
         Reply answer = reply(&busy);
         cr_assert(eq(int, answer.status, 200));
         free(answer.body);
         take_in(&waiting, 0);
     }
-    cr_expect(ne(sz, waiting.size, 0), "it was not noticed");
-    for (int i = 0; i < 4; i++)
-        leave(&slow[i]);
+    cr_expect(lt(dbl, now() - begun, 0.9)); /* not after the next second */
     leave(&busy);
     leave(&waiting);
     finish(&server);
@@ -120,27 +128,27 @@ Test(server, room_is_noticed_while_another_keeps_it_busy)
 /* Nor only when it is looked for, once a second. */
 Test(server, room_is_noticed_at_once)
 {
-    Server server =
-        start_with("--quiet --loops 1", (Options){.descriptors = 20});
-    Client waiting, half[9];
-    double begun = now();
-    for (int i = 0; i < 9; i++) {
+    int room = capacity();
+    Server server = start_crowded("", NULL);
+    Client waiting, half[FEW];
+    for (int i = 0; i < room; i++) {
         half[i] = client(&server);
         say(&half[i], "GET / HT");
     }
-    for (int round = 0; round < 18; round++) {
-        for (int i = 0; i < 9; i++) { /* none is idle, none is late */
+    double begun = now();
+    for (int round = 0; round < 12; round++) {
+        for (int i = 0; i < room; i++) { /* none is idle, none is late */
             say(&half[i], "TP/1.1\r\n" H "\r\nGET / HT");
             cr_assert(eq(int, reply(&half[i]).status, 200));
         }
         waiting = client(&server);
         say(&waiting, "GET / HT");
         moment();
-        leave(&half[round % 9]);
-        half[round % 9] = waiting;
+        leave(&half[round]);
+        half[round] = waiting;
     }
     cr_expect(lt(dbl, now() - begun, SLACK));
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < room; i++)
         leave(&half[i]);
     finish(&server);
 }

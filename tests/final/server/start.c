@@ -1,10 +1,18 @@
 /* Start. */
 
+#define _GNU_SOURCE /* prlimit */
 #include "help.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* Starts with these options. Returns the exit status; one line must say why. */
 static int fails_with(const char *options, const char *word)
@@ -28,8 +36,12 @@ Test(server, options_that_make_no_sense)
         {"--port=", "port"},
         {"--threads 0", "0"},
         {"--loops 0", "0"},
-        {"--host nobody.invalid", "nobody.invalid"},
+        {"--loops x", "x"},
+        {"--loops 1000000", "1000000"},
         {"--nonsense", "nonsense"},
+        {"--host nowhere", "nowhere"},
+        {"--host 300.0.0.1", "300.0.0.1"},
+        {"--host 203.0.113.1", "assign"}, /* that of somebody else */
         {"--threads 1000000", "1000000"},
         {"--root /nowhere", "/nowhere"},
         {"x", "x"},
@@ -50,6 +62,7 @@ Test(server, a_port_that_is_taken)
     finish(&server);
 }
 
+/* It explains each option, and what the server promises. */
 Test(server, help)
 {
     Server server =
@@ -57,26 +70,67 @@ Test(server, help)
     int status = server_wait(&server);
     cr_expect(eq(int, status, 0));
     char *output = server_output(&server);
-    static const char *const options[] = {"--port",    "--host",  "--root",
-                                          "--threads", "--loops", "--quiet"};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        cr_expect(strstr(output, options[i]) != NULL, "%s", options[i]);
+    static const char *const words[] = {
+        "--host",  "--port", "--root",    "--loops", "--threads",
+        "--quiet", "--help", "127.0.0.1", "7878",    "503"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        cr_expect(strstr(output, words[i]) != NULL, "%s: %s", words[i], output);
+    cr_expect(ge(int, occurrences(output, "\n"), 8), "%s", output);
+    for (char *line = strtok(output, "\n"); line != NULL;
+         line = strtok(NULL, "\n"))
+        cr_expect(le(sz, strlen(line), 80), "%s", line);
+    cr_expect(eq(str, server_errors(&server), ""));
     free(output);
 }
 
 Test(server, options)
 {
     char *folder = large_site(), options[4200];
-    snprintf(options, sizeof options,
-             "--quiet --threads 7 --loops 3 --port 0 --root %s", folder);
+    snprintf(options, sizeof options, "--quiet --loops 1 --port 0 --root %s",
+             folder);
     Server server = start_with(options, (Options){.port = ""});
-    cr_expect(eq(int, server_threads(&server), 1 + 7 + 3 + 1));
+    int threads = server_threads(&server);
     Client one = client(&server);
     say(&one, GET);
     cr_expect(eq(str, reply(&one).body, "small"));
     leave(&one);
     finish(&server);
+    strcat(options, " --threads 7 --loops 3"); /* not 4 and 1 */
+    server = start_with(options, (Options){.port = ""});
+    cr_expect(eq(int, server_threads(&server), threads + 3 + 2));
+    finish(&server);
     drop_site(folder);
+}
+
+/* By default, as many loops as there are processors serve. */
+Test(server, a_loop_for_each_processor)
+{
+    Server server = start_with("--quiet --loops 1", (Options){0});
+    int threads = server_threads(&server);
+    finish(&server);
+    server = start();
+    cr_expect(eq(int, server_threads(&server),
+                 threads - 1 + (int)sysconf(_SC_NPROCESSORS_ONLN)));
+    finish(&server);
+}
+
+/* Another address of this machine: 127.0.0.1 is not answered then. */
+Test(server, listens_where_it_is_told)
+{
+    Server server =
+        start_with("--quiet --host 127.0.0.2", (Options){.host = "127.0.0.2"});
+    cr_expect(eq(int, client_try_connect(&server), -1));
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((in_port_t)server.port)};
+    inet_pton(AF_INET, "127.0.0.2", &address.sin_addr);
+    Client one = {.socket = socket(AF_INET, SOCK_STREAM, 0),
+                  .data = calloc(1, 1)};
+    cr_assert(connect(one.socket, (struct sockaddr *)&address, sizeof address)
+              == 0);
+    say(&one, GET);
+    cr_expect(eq(int, reply(&one).status, 200));
+    leave(&one);
+    finish(&server);
 }
 
 /* Only this machine can connect. */
@@ -100,4 +154,66 @@ Test(server, listens_on_the_loopback_only)
     }
     cr_expect(eq(int, found, 1));
     finish(&server);
+}
+
+/* With as few descriptors as may be, it serves, or says that it cannot. */
+Test(server, hardly_any_descriptors)
+{
+    int served = 0, refused = 0;
+    for (unsigned limit = 5; limit < 40; limit++) {
+        Server server =
+            start_with("--quiet --loops 2",
+                       (Options){.descriptors = limit, .may_end = true});
+        char *errors = server_errors(&server);
+        if (server.port == 0) {
+            int status = ended(&server);
+            refused++;
+            cr_expect(ne(int, status, 0), "%u: %s", limit, errors);
+            cr_expect(eq(int, occurrences(errors, "\n"), 1), "%u: %s", limit,
+                      errors);
+        } else {
+            served++;
+            for (int i = 0; i < 3; i++)
+                cr_assert(lt(dbl, asking(&server, GET, 200), SLACK), "%u",
+                          limit);
+            cr_assert(lt(dbl, finished_after(&server), SLACK), "%u", limit);
+        }
+        free(errors);
+        close(server.out);
+        close(server.err);
+    }
+    cr_expect(served > 10 && refused > 0, "%d %d", served, refused);
+}
+
+/* Somebody started it with all these open, and raises its limit later: it has
+ * descriptors then that are larger than any limit of its own. */
+Test(server, descriptors_beyond_its_limit)
+{
+    enum { LIMIT = 10240, CLIENTS = 1200 };
+    struct rlimit more = {LIMIT + 2 * CLIENTS, LIMIT + 2 * CLIENTS};
+    static Client clients[CLIENTS];
+    struct rlimit all;
+    getrlimit(RLIMIT_NOFILE, &all);
+    all.rlim_cur = all.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &all);
+    cr_assert(all.rlim_max >= more.rlim_max, "ulimit -Hn is too small");
+    int null = open("/dev/null", O_RDONLY);
+    for (int i = 1024; i < LIMIT; i++) /* server_start() closes those below */
+        cr_assert(dup2(null, i) == i);
+    Server server = start();
+    for (int i = 1024; i < LIMIT; i++)
+        close(i);
+    cr_assert(prlimit(server.pid, RLIMIT_NOFILE, &more, NULL) == 0);
+    int answered = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client(&server);
+        say(&clients[i], GET);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        answered +=
+            reply_to(&clients[i], false, i < 1000 ? SLACK : 0).status == 200;
+    cr_expect(ge(int, answered, 1000));
+    cr_expect(lt(dbl, finished_after(&server), 4));
+    for (int i = 0; i < CLIENTS; i++)
+        leave(&clients[i]);
 }
