@@ -90,6 +90,18 @@ Test(pool, has_as_many_threads_as_asked)
     }
 }
 
+#if !STEP_EXECUTES /* later, jobs show it */
+Test(pool, two_calls_give_two_pools)
+{
+    doing("thread_pool_new(1) was called twice");
+    check(new_pool(1) != new_pool(1), .expected = "two pools",
+          .got = "the same address twice",
+          .cause = "the pool is a static or a global variable: each call must "
+                   "allocate a pool of its own",
+          .key = "static-pool", .read = "Step 4");
+}
+#endif
+
 #if STEP_HAS_WORKERS
 Test(pool, workers_are_given_what_stays)
 {
@@ -126,13 +138,17 @@ Test(pool, workers_can_be_waited_for)
           .cause = "a thread is either detached or joined: a worker is joined, "
                    "in step 8; so no pthread_detach here",
           .read = "A thread that waits for work");
-    check(watch_forgotten() == 0,
+    int forgotten = watch_forgotten();
+    check(forgotten == 0,
           .expected = "the pool keeps what pthread_create stores for each of "
                       "them: only with it can a thread be joined",
-          .got = "what it stored is nowhere in the pool's memory",
-          .cause = "pthread_create stores it in a local variable, or in a copy "
-                   "of a Worker: give it the address in the pool's own array, "
-                   "&worker->thread with Worker *worker = &workers[id]",
+          .got = words("what it stored for %d of them is nowhere in the pool's "
+                       "memory",
+                       forgotten),
+          .cause = "pthread_create stores it in a local variable, in a copy of "
+                   "a Worker, or each time in the same place: give it the "
+                   "address in the pool's own array, &worker->thread with "
+                   "Worker *worker = &workers[id]",
           .read = "A thread that waits for work");
 }
 #endif
