@@ -74,7 +74,8 @@ static const char *cause_of_status(const Answer *answer, Head head,
                "it begins";
     }
     return "a status line is misspelt, or another branch answers: the whole "
-           "request line is compared, and strcmp returns 0 for what is equal";
+           "request line is compared, and strcmp returns 0 for what is equal; "
+           "the line ends in CR LF, and what follows is no part of it";
 }
 
 void check_answer(const Answer *answer, const char *request,

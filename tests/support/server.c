@@ -473,7 +473,8 @@ void server_wait_threads(const Server *server, double seconds, int threads)
               .cause = count > threads
                            ? "a thread does not end, or more are created "
                              "than there should be"
-                           : "a thread has ended, or was never created",
+                           : "a thread has ended, or was never created: does "
+                             "main wait for one before it creates the next?",
               .key = count > threads ? "too-many-threads" : "too-few-threads");
 }
 
