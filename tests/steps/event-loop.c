@@ -173,25 +173,6 @@ static void check_pages(int client, int expected, const char *page, size_t size,
     free(answer.data);
 }
 
-Test(event_loop, two_requests_cut_at_each_place)
-{
-    static const char both[] = ASK ASK_LAST;
-    size_t size;
-    char *page = file_read(NULL, "hello.html", &size);
-    Server server = server_start((Options){0});
-    for (size_t cut = 1; cut < sizeof both - 1; cut++) {
-        doing(words("a client sent two requests at once, in two pieces: the "
-                    "first had %zu bytes",
-                    cut));
-        int client = client_connect(&server);
-        client_send(client, both, cut);
-        moment(); /* so that they do not come as one */
-        client_send(client, both + cut, sizeof both - 1 - cut);
-        check_pages(client, 2, page, size, 0);
-    }
-    server_stop(&server);
-}
-
 /* As a slow network would do it. The clients ask for different pages, so that
  * what is mixed up is seen. */
 Test(event_loop, a_few_bytes_at_a_time)
