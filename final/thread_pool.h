@@ -43,7 +43,8 @@ MUST_USE int thread_pool_build(ThreadPool **pool, size_t size, size_t capacity);
  * and arg is still the caller's:
  *   ECANCELED  thread_pool_destroy() has been called
  *   EDEADLK    there is no room, and the caller is a job of this pool: if all
- *              jobs waited for room, none would ever make any */
+ *              jobs waited for room, none would ever make any. (That the
+ *              jobs of two pools wait for each other is not noticed.) */
 MUST_USE int thread_pool_execute(ThreadPool *pool, void (*function)(void *arg),
                                  void *arg);
 
