@@ -7,6 +7,9 @@
  *     server idle PORT 2000 10000 COMMAND...  the same on one connection,
  *                                             while so many others are idle
  *
+ * SLEEPERS=4 in the environment: beside so many clients that have asked for
+ * /sleep; SILENT=4: beside so many that say nothing.
+ *
  * Each answer is checked: its status, and that it is as long as it says.
  * Prints one line, tab-separated: seconds, failures, microseconds of CPU (user
  * and system, of all the server's processes) per request, microseconds that
@@ -179,6 +182,18 @@ static int go_on(Client *client, int poller, unsigned events)
     return closing && n == 0 ? complete(client) : -1;
 }
 
+/* Opens as many connections as the environment says, and sends a text. */
+static void keep_company(const char *name, const char *text)
+{
+    const char *number = getenv(name);
+    for (int i = number != NULL ? atoi(number) : 0; i > 0; i--) {
+        int client = client_connect(0);
+        if (client == -1
+            || send(client, text, strlen(text), MSG_NOSIGNAL) == -1)
+            die(name);
+    }
+}
+
 static int compare(const void *a, const void *b)
 {
     double left = *(const double *)a, right = *(const double *)b;
@@ -223,6 +238,8 @@ int main(int argc, char *argv[])
     double bytes =
         idlers == 0 ? 0
                     : (double)(total(pid, "RssAnon:") - memory) * 1024 / idlers;
+    keep_company("SLEEPERS", "GET /sleep HTTP/1.1\r\nHost: a\r\n\r\n");
+    keep_company("SILENT", "");
     double before = cpu(pid);
     if (idlers > 0)
         sleep(1);
