@@ -25,6 +25,13 @@ static void check_request(Server *server, const char *request,
     double asked = now();
     Answer answer = client_get_within(server, request, SLEEP);
     check_answer(&answer, request, status_line, page);
+    check(!step("keeps_alive") || answer.at - asked < 4.5
+              || answer.begun - asked > 4.5,
+          .did = words("a client asked with `Connection: close`: %s", request),
+          .expected = "the connection is closed after the answer",
+          .got = words("it was closed %.1f s later", answer.at - answer.begun),
+          .cause = "keep_alive, as http_parse() says it, is not looked at",
+          .key = "stays", .read = "Many requests, one buffer");
     check(answer.at - asked < 4.5, .did = words("a client asked: %s", request),
           .expected = "an answer at once",
           .got = words("it came after %.1f s", answer.at - asked),

@@ -142,7 +142,8 @@ Test(connection, no_answer_waits_for_an_acknowledgement)
 
 #define LOST                                                                   \
     .cause = "what came behind a request is thrown away, or moved by another " \
-             "size: keep all that follows its request.size bytes",             \
+             "size: all that follows its request.size bytes moves to the "     \
+             "front of the buffer",                                            \
     .key = "pipelining", .read = "Many requests, one buffer"
 
 Test(connection, requests_in_one_piece)
@@ -525,8 +526,7 @@ Test(connection, ctrl_c_does_not_wait_for_a_busy_one)
     int client = client_connect(&server);
     bool closed = flood(client, 0.3);
     check(!closed, .expected = "they are answered",
-          .got = "the connection was closed before Ctrl-C",
-          .key = "one-request", .read = "Many requests, one buffer");
+          .got = "the connection was closed before Ctrl-C", LOST);
     kill(server.pid, SIGINT);
     closed = flood(client, patience());
     check(closed, .expected = "its next answer is the last",

@@ -60,6 +60,13 @@ static const char *cause_of_status(const Answer *answer, Head head,
                                    const char *request, const char *status_line,
                                    const char *page)
 {
+    if ((head.status == 400 || head.status == 408)
+        && strstr(request, "byte by byte") != NULL)
+        return "what one read() returns must be put behind what has come "
+               "before, and the parser be asked about all of it";
+    if (head.status == 408)
+        return "the time is counted in another unit, or from something earlier "
+               "than the first byte of the request";
     if (head.status == 404 && strstr(request, "byte by byte") != NULL)
         return "what one read() returns is taken for the whole line: read "
                "until "
