@@ -143,7 +143,8 @@ Test(connection, no_answer_waits_for_an_acknowledgement)
 #define LOST                                                                   \
     .cause = "what came behind a request is thrown away, or moved by another " \
              "size: all that follows its request.size bytes moves to the "     \
-             "front of the buffer",                                            \
+             "front of the buffer; and the next request is looked for there, " \
+             "before anything is waited for",                                  \
     .key = "pipelining", .read = "Many requests, one buffer"
 
 Test(connection, requests_in_one_piece)
