@@ -250,7 +250,8 @@ static void respond(Connection *connection, int status, int64_t now, bool last)
     bool head_only = request->head_only || status == 304;
     size_t length = head_only ? 0 : answer.length;
     log_answer(connection, status, length);
-    if (count_missing(connection) == 0) {
+    bool soon = connection->total > 0 && now < connection->begun + SECOND;
+    if (!soon && count_missing(connection) == 0) { /* it costs a call */
         connection->begun = now;
         connection->total = 0;
     }

@@ -19,7 +19,7 @@ bool poller_add(Poller *poller, int descriptor, short events, void *owner);
 /* The same for a descriptor that is watched already. */
 bool poller_change(Poller *poller, int descriptor, short events, void *owner);
 
-/* Stops watching a descriptor. To be called before it is closed. */
+/* Stops watching a descriptor. It has to be closed next. */
 void poller_forget(Poller *poller, int descriptor);
 
 /* Waits until something is ready, at most for timeout ms (-1: for ever). Stores
