@@ -265,7 +265,9 @@ class Run:
     def tell(self, records, stage="") -> int:
         """Prints at most three messages, and what was not looked at."""
         groups = report.distinct(records)
-        self.note([vars(group[0]) for group in groups])
+        self.note([vars(group[0]) for group in groups],
+                  next((result.case.name for result in self.results
+                        if groups[0][0] in result.records), ""))
         shown = groups if self.settings.all else groups[:MESSAGES]
         for number, group in enumerate(shown, 1):
             others = len({record.test for record in group}) - 1
@@ -304,12 +306,12 @@ class Run:
         print(f"{self.name}: {passed} passed, {failed} failed{note}, "
               f"in {seconds:.0f} s")
 
-    def note(self, messages):
+    def note(self, messages, case=""):
         """Writes what came of it for a program, if one asks."""
         if os.environ.get("RESULT"):
             now = time.monotonic()
             Path(os.environ["RESULT"]).write_text(json.dumps({
-                "step": self.step.number, "messages": messages,
+                "step": self.step.number, "messages": messages, "case": case,
                 "passed": sum(not result.records for result in self.results),
                 "checks": self.total, "build": self.built - self.begun,
                 "seconds": now - self.built,
