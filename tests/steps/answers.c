@@ -129,7 +129,8 @@ Test(answers, byte_by_byte)
         client_send(client, byte, 1);
         moment(); /* so that the bytes travel one by one */
     }
-    Answer answer = client_receive(client, patience());
+    Answer answer = client_receive(client, (step("keeps_alive") ? SILENCE : 0)
+                                               + patience());
     check_answer(&answer, "GET / HTTP/1.1 (sent byte by byte)", OK,
                  "hello.html");
     free(answer.data);

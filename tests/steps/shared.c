@@ -60,10 +60,12 @@ static const char *cause_of_status(const Answer *answer, Head head,
                                    const char *request, const char *status_line,
                                    const char *page)
 {
-    if ((head.status == 400 || head.status == 408)
-        && strstr(request, "byte by byte") != NULL)
+    if (head.status == 400 && strstr(request, "byte by byte") != NULL)
         return "what one read() returns must be put behind what has come "
                "before, and the parser be asked about all of it";
+    if (head.status == 408 && strstr(request, "byte by byte") != NULL)
+        return "what one read() returns must be put behind what has come "
+               "before; or the time is counted in another unit";
     if (head.status == 408)
         return "the time is counted in another unit, or from something earlier "
                "than the first byte of the request";
