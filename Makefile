@@ -60,7 +60,8 @@ sources tools:
 #:   make watch SRC=~/hello   the same at each save, on one screen
 #:   make debug SRC=~/hello TEST=suite/test
 #:                            a failing test under gdb, where it fails
-#:   make test-teeth          the tests' tests: programs that must not pass
+#:   make test-teeth          the tests' tests: programs that must not pass; QUICK=1
+#:                            asks only the check that tells each
 #:   make test-watch          those of what watches threads; test-explore: of
 #:                            what tries every order; test-solutions: programs
 #:                            of others, which must pass

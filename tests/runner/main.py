@@ -152,7 +152,8 @@ class Run:
     def run(self, runner, chosen):
         """Runs cases side by side until all, or those of a stage, have told."""
         units = [case for case in chosen if case.where[0] == cases.UNITS]
-        if self.settings.stepwise and not self.settings.only and units \
+        likely = self.settings.stepwise or self.settings.ours
+        if likely and not self.settings.only and units \
                 and runner.pass_together(units):
             self.results = [cases.Result(case) for case in units]
             chosen = chosen[len(units):]
