@@ -76,7 +76,7 @@ sources tools:
 #:   make lint                compiler warnings, clang-tidy, cppcheck, layout
 #:   make bench               how fast, with what it is compared
 test:
-	@$(if $(SRC),tests/run $(STEP),tests/ci/all $(STEPS) tutorial final)
+	@$(if $(SRC),tests/run $(STEP),tests/ci/all tutorial final $(STEPS))
 
 test-tutorial:
 	@$(MAKE) --no-print-directory -C tests/text test
