@@ -43,7 +43,12 @@ int main(int argc, char **argv)
     printf("Listening on http://127.0.0.1:%hu\n", ntohs(bound.sin_port));
 
     for (int client; (client = accept(listener, NULL, NULL)) != -2;
-         close(client)) {
+         (void)(client == -1 || close(client))) {
+        if (client == -1) {
+            perror("accept");
+            sleep(1);
+            continue;
+        }
         char buffer[8193];
         size_t used = 0;
         ssize_t n;
