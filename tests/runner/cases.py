@@ -235,11 +235,11 @@ class Runner:
         return good
 
     def run(self, case: Case) -> Result:
-        """Runs one case to its end. Over the network the reader's code is not in
-        the test's process: if that is ended by a signal, it was ours, of a crowded
-        machine, and is tried once more."""
+        """Runs one case to its end. Criterion runs it in a process of its own: if
+        not that, but Criterion itself is ended by a signal, as happens on a crowded
+        machine, it is tried once more."""
         result = self._run_once(case)
-        if case.criterion and case.where[0] > UNITS and any(
+        if case.criterion and any(
                 record.got.startswith("ended by signal") for record in result.records):
             result = self._run_once(case)
         return result
@@ -355,8 +355,9 @@ class Runner:
             text = re.sub(r"\n *(-> TUTORIAL|\(checked in).*", "", text)
             return Record(test=case.name, got=text.strip())
         if status < 0:
-            got = f"ended by signal {signal.Signals(-status).name}"
-        elif "CRASH" in said.upper():
+            return Record(test=case.name, detail=said[-2000:],
+                          got=f"ended by signal {signal.Signals(-status).name}")
+        if "CRASH" in said.upper():
             got = "the program crashed, or called exit()"
         else:
             got = "it ended before the check came to its end: does something " \
