@@ -193,23 +193,36 @@ Test(loops, a_full_pool_says_503_and_delays_nobody)
     Answer answers[WORKERS + ROOM];
     const char *did = "twelve clients asked for /sleep: four were at work, "
                       "eight waited; then one more asked";
-    Server server = server_start((Options){0});
-    int descriptors = server_descriptors(&server);
-    int held = fill(&server, WORKERS + ROOM, clients);
-    doing("twelve clients asked for /sleep");
-    check(held == WORKERS + ROOM,
-          .expected = "four are at work, and eight wait",
-          .got = words("not more than %d are let in", held),
-          .cause = "the bound: eight jobs may wait that no worker has taken",
-          .key = "too-few", .read = "Lent is not ours");
-    doing(did);
-    bool last = false;
-    int late = ask(&server, GET("/sleep"));
-    int status = receive_one(late, 0, &last);
-    bool over = false; /* on a busy machine five seconds may be over */
-    for (int i = 0; i < held; i++)
-        over |= has_come(clients[i], 0);
-    check(status == 503 || over, .expected = "at once the status 503",
+    Server server;
+    int descriptors, late, status;
+    bool last, over = true;
+    for (int tries = 0; over && tries < 3; tries++) {
+        server = server_start((Options){0});
+        descriptors = server_descriptors(&server);
+        int held = fill(&server, WORKERS + ROOM, clients);
+        doing("twelve clients asked for /sleep");
+        check(held == WORKERS + ROOM,
+              .expected = "four are at work, and eight wait",
+              .got = words("not more than %d are let in", held),
+              .cause =
+                  "the bound: eight jobs may wait that no worker has taken",
+              .key = "too-few", .read = "Lent is not ours");
+        doing(did);
+        last = over = false;
+        late = ask(&server, GET("/sleep"));
+        status = receive_one(late, 0, &last);
+        /* On a busy machine five seconds may be over: then once more. */
+        for (int i = 0; i < held; i++)
+            over |= status != 503 && has_come(clients[i], 0);
+        if (over && tries < 2) {
+            for (int i = 0; i < held; i++)
+                close(clients[i]);
+            close(late);
+            server_stop(&server);
+        }
+    }
+    status = over ? 0 : status; /* each time: it waits until they are over */
+    check(status == 503, .expected = "at once the status 503",
           .got = status > 0   ? words("the status %d", status)
                  : status < 0 ? "the connection was closed without a word"
                               : "nothing: the server says nothing",
@@ -221,8 +234,7 @@ Test(loops, a_full_pool_says_503_and_delays_nobody)
                        : "the queue of the workers has room for more than "
                          "eight, or none is asked",
           .key = "no-503", .read = "Lent is not ours");
-    check(last || over,
-          .expected = "with Connection: close, and the connection ends",
+    check(last, .expected = "with Connection: close, and the connection ends",
           .got = "it says that the connection stays", .key = "503-stays",
           .read = "Lent is not ours");
     close(late);

@@ -67,7 +67,7 @@ static bool answers_on(int port)
 static void check_not_swapped(const Server *server, int number)
 {
     int swapped = htons((in_port_t)number);
-    check(server->port == 0 || swapped == number
+    check(server->port == 0 || number < 1 || number > 65535 || swapped == number
               || (server->port != swapped
                   && (server->port != number || answers_on(number)
                       || !answers_on(swapped))),
