@@ -27,19 +27,6 @@ static int parse(const char *text, size_t size, HttpRequest *request,
     return status;
 }
 
-/* Returns a text as a C literal, for a message. */
-static const char *show(const char *text, size_t size)
-{
-    static char shown[512];
-    size_t end = 0;
-    for (size_t i = 0; i < size && end < sizeof shown - 5; i++) {
-        unsigned char c = (unsigned char)text[i];
-        const char *form = c >= ' ' && c < 0x7f ? "%c" : "\\x%02x";
-        end += (size_t)snprintf(shown + end, sizeof shown - end, form, c);
-    }
-    return shown;
-}
-
 Test(http, table_is_large_enough)
 {
     cr_assert(ge(int, CASES, 500));

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -273,6 +275,17 @@ def link(objects, flags, extra=()):
                   "folder")
     return None, Record(test="link", did="the files do not go together",
                         got=built.said[-800:])
+
+
+def without_main(path: Path) -> Path:
+    """A copy of an object whose main has another name: it is called directly."""
+    target = path.with_name(path.stem + "-unit.o")
+    if not target.exists():
+        draft = path.with_name(f"{path.stem}-{os.getpid()}-{threading.get_ident()}.o")
+        subprocess.run(["objcopy", "--redefine-sym", "main=main_of_the_server",
+                        path, draft], check=True)
+        os.replace(draft, target)
+    return target
 
 
 def interface(folder: Path, step):

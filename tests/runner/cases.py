@@ -134,7 +134,8 @@ class Suite:
         tests = _objects(units, flags, headers)
         # Their main makes room for the tests'.
         binary, failure = build.link(
-            [_without_main(path) for path in self.program.objects] + tests + _objects(helpers, flags, headers) + _watching(),
+            [build.without_main(path) for path in self.program.objects]
+            + tests + _objects(helpers, flags, headers) + _watching(),
             build.criterion()[1] + tell.LINK + [f"-Wl,--wrap={name}" for name in
                                               ("fork", "malloc", "calloc", "realloc",
                                                "gmtime")])
@@ -191,17 +192,6 @@ def _light_criterion(binary: Path) -> str:
     shutil.copy(built.path, draft)
     draft.replace(folder / needed[1])
     return str(folder)
-
-
-def _without_main(path: Path) -> Path:
-    """A copy of an object whose main has another name."""
-    target = path.with_name(path.stem + "-unit.o")
-    if not target.exists():
-        draft = path.with_name(f"{path.stem}-{os.getpid()}.o")
-        subprocess.run(["objcopy", "--redefine-sym", "main=main_of_the_server",
-                        path, draft], check=True)
-        os.replace(draft, target)
-    return target
 
 
 class Runner:

@@ -17,22 +17,6 @@
 
 TestSuite(http, SUITE);
 
-/* Returns a text as it may stand in a message. */
-static char *show(const char *text, size_t size)
-{
-    char *shown = words("%260s", ""), *end = shown;
-    for (size_t i = 0; i < size && end < shown + 250; i++) {
-        unsigned char c = (unsigned char)text[i];
-        const char *form = c == '\r'              ? "\\r"
-                           : c == '\n'            ? "\\n"
-                           : c >= ' ' && c < 0x7f ? "%c"
-                                                  : "\\x%02x";
-        end += sprintf(end, form, c);
-    }
-    *end = '\0';
-    return shown;
-}
-
 /* Sends some bytes on a connection of their own, and returns the answer. */
 static Answer say(const Server *server, const char *text, size_t size)
 {

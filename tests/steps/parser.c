@@ -32,22 +32,6 @@ static char *copy(const char *text, size_t size)
     return memcpy(memory + MEMORY - size, text, size);
 }
 
-/* Returns a text as a C literal, cut off where it is long. */
-static char *show(const char *text, size_t size)
-{
-    char *shown = words("%260s", ""), *end = shown;
-    for (size_t i = 0; i < size && end < shown + 250; i++) {
-        unsigned char c = (unsigned char)text[i];
-        const char *form = c == '\r'              ? "\\r"
-                           : c == '\n'            ? "\\n"
-                           : c >= ' ' && c < 0x7f ? "%c"
-                                                  : "\\x%02x";
-        end += sprintf(end, form, c);
-    }
-    *end = '\0';
-    return shown;
-}
-
 /* Says what is parsed, and what is likely wrong if that crashes. */
 static void parsing(const char *text, size_t size)
 {

@@ -2,6 +2,27 @@
  * says so. A bare number is a section of RFC 9112, with four more digits in
  * front of another RFC. The tests of step 11 and of final run it. */
 
+#include <stdio.h>
+
+/* Returns bytes as they may stand in a message; those of the last two calls
+ * stay there. */
+static const char *show(const char *text, size_t size)
+{
+    static char both[2][256];
+    static int turn;
+    char *shown = both[turn ^= 1], *end = shown;
+    *end = '\0';
+    for (size_t i = 0; i < size && end < shown + sizeof *both - 5; i++) {
+        unsigned char c = (unsigned char)text[i];
+        const char *form = c == '\r'              ? "\\r"
+                           : c == '\n'            ? "\\n"
+                           : c >= ' ' && c < 0x7f ? "%c"
+                                                  : "\\x%02x";
+        end += sprintf(end, form, c);
+    }
+    return shown;
+}
+
 #define HOST "Host: a\r\n"
 #define END "\r\n"
 #define GET "GET / HTTP/1.1\r\n" HOST

@@ -371,7 +371,7 @@ class References(Copy):
                   (label, rf"@@ {name} @@, but these lines belong to {name}_too"))
 
     def test_a_label_that_names_another_function(self) -> None:
-        one, other = self.functions()[:2]
+        other, *_, one = self.functions()
         line = self.spoil(f"^@@ {one} @@", f"@@ {other} @@", count=1)
         self.says((line, f"@@ {other} @@, but these lines belong to {one}"))
 

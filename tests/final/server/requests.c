@@ -11,19 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Returns a text as a C literal, for a message. */
-static const char *show(const char *text, size_t size)
-{
-    static char shown[512];
-    size_t end = 0;
-    for (size_t i = 0; i < size && end < sizeof shown - 5; i++) {
-        unsigned char c = (unsigned char)text[i];
-        const char *form = c >= ' ' && c < 0x7f ? "%c" : "\\x%02x";
-        end += (size_t)snprintf(shown + end, sizeof shown - end, form, c);
-    }
-    return shown;
-}
-
 /* Says what is wrong with the answer to a case; NULL: nothing. The page that a
  * good request names need not exist. */
 static const char *fault(const HttpCase *c, const Client *one)
