@@ -15,6 +15,7 @@ Test(server, shutdown_finishes_what_was_asked)
            half = client(&server);
     say(&idle, GET);
     cr_expect(eq(int, reply(&idle).status, 200));
+    double said = now();
     say(&half, "GET / HT");
     say(&slow, SLEEP);
     all_is_read(&server);
@@ -33,7 +34,8 @@ Test(server, shutdown_finishes_what_was_asked)
     leave(&slow);
     int status = ended(&server);
     cr_expect(eq(int, status, 0));
-    if (half.size > 0) /* a word, though none is owed */
+    /* A word, though none is owed; on a busy machine its time was up before. */
+    if (half.size > 0 && begun - said < 10 * SECOND / 1e3)
         cr_expect(strncmp(half.data, "HTTP/1.1 503 ", 13) == 0, "%s",
                   half.data);
     leave(&idle);
