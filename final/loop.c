@@ -9,8 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READY_MAX                                                              \
-    256 /* connections that have a turn before the clock is read */
+#define READY_MAX 256 /* connections served between two looks at the clock */
 #define ALARM_MIN 100 /* ms between two searches for deadlines */
 
 struct Loop {

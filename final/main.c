@@ -23,11 +23,9 @@
 #include <unistd.h>
 
 #define DESCRIPTORS_MAX 10240
-#define BATCH 64 /* connections that are accepted at once */
-#define SEND_BUFFER                                                            \
-    (256 * 1024)           /* bytes that the kernel keeps for a client         \
-                            */
-#define QUEUE_CAPACITY 128 /* slow requests that may wait for a worker */
+#define BATCH 64                 /* connections that are accepted at once */
+#define SEND_BUFFER (256 * 1024) /* bytes the kernel keeps for a client */
+#define QUEUE_CAPACITY 128       /* slow requests that may wait for a worker */
 #define THREADS_MAX 64
 #define LOOPS_MAX 64
 
