@@ -26,8 +26,12 @@ build:
 	    $(MAKE) --no-print-directory -C $$folder; done
 
 #: Read
+#:   make read                the course as a book, in a browser, served by final
+#:                            (make setup-book first)
+#:   make book                its pages, in build/book; PRINT=yes: a PDF, too
 #:   make diff-07             what step 07 changes (diff-final: what comes last)
-#:   make timeline STEP=02    who waits for whom, measured now; or SRC=~/hello
+#:   make timeline STEP=02    who waits for whom, measured now; or SRC=~/hello;
+#:                            HTML=yes: as a page of the book, too
 #:   make compare SRC=~/hello your program beside the text's, function by function:
 #:                            beside the nearest listing, or LISTING=7-2
 #:   make listing LISTING=7-2 DIR=~/hello
@@ -46,6 +50,18 @@ compare debug watch:
 timeline listing figures accept:
 	@$(MAKE) --no-print-directory -C tests/text $@ LISTING='$(LISTING)' \
 	    DIR='$(DIR)' STEP='$(STEP)' SRC="$$OWN"
+
+book:
+	@tests/book/book.py $(if $(PRINT),--print)
+
+# The tick marks are kept for an address: always the same port, and not the one
+# of the reader's own server.
+read: book
+	@$(MAKE) -s -C final
+	@echo "Open this address in a browser; Ctrl-C ends it. Another port:" \
+	    "make read PORT=8022"
+	@final/server --quiet --root build/book $(if $(filter command%,$(origin \
+	    PORT)),$(PORT),8021)
 
 sources tools:
 	@tests/text/$@
@@ -67,6 +83,7 @@ sources tools:
 #:                            of others, which must pass
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
+#:   make test-book           the book: its links and code, and it in a browser
 #:   make sanitize            threads and memory: sanitizers and valgrind; or of one
 #:                            program: SRC=~/hello STEP=07
 #:   make explore STEP=07     every order in which threads can meet at the queue
@@ -93,6 +110,9 @@ test-teeth:
 
 test-repeat:
 	@tests/ci/repeat $(or $(RUNS),50)
+
+test-book:
+	@tests/book/test
 
 test-browser:
 	@tests/ci/browser
@@ -122,6 +142,7 @@ bench:
 #: Keep
 #:   make setup               install what the tests need
 #:   make setup-bench         install what make bench compares with
+#:   make setup-book          install what the book needs
 #:   make renumber STEP=NN    that step becomes the next one, and so on: room
 #:                            for a new one before it (BY=-1: the other way)
 #:   make accept STEP=06      write what the text's commands print into the text
@@ -130,6 +151,9 @@ bench:
 #:   make clean               remove what was built
 setup:
 	@tests/ci/setup
+
+setup-book:
+	@tests/book/setup
 
 setup-bench:
 	@tests/ci/setup bench
@@ -148,6 +172,6 @@ clean:
 	$(MAKE) -C final clean
 
 .PHONY: help run build diff compare debug watch timeline listing figures accept \
-    sources tools test test-tutorial test-final test-solutions test-teeth \
-    test-repeat test-browser test-explore test-watch explore sanitize lint check \
-    bench setup setup-bench update format renumber clean
+    book read sources tools test test-tutorial test-final test-solutions test-teeth \
+    test-repeat test-book test-browser test-explore test-watch explore sanitize lint \
+    check bench setup setup-book setup-bench update format renumber clean
