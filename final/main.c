@@ -383,7 +383,8 @@ int main(int argc, char *argv[])
         log_line(log, "%d answers were cut off.\n", cut);
     else
         signal(SIGALRM, succeed);
-    alarm(1); /* if nobody reads the log */
+    if (loop_clock() < atomic_load(&server.service.stop_deadline) - 1000)
+        alarm(1); /* if nobody reads the log: sooner than the ten seconds */
     log_destroy(log);
     return cut == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
