@@ -99,6 +99,8 @@ test-tutorial:
 	@$(MAKE) --no-print-directory -C tests/text test
 
 test-final:
+	@[ -z '$(own)' ] || { echo "make test-final tests final/ only;" \
+	    "see make compare SRC=$(own)" >&2; exit 2; }
 	@$(MAKE) --no-print-directory -C tests/final test
 
 test-solutions:
