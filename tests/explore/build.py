@@ -125,12 +125,13 @@ def stubs(quiet, refused, path):
     path.write_text("\n".join(lines) + "\n")
 
 
-def build_explorer(folder, can, build, scenarios=None):
-    """Returns the explorer of a folder's program, which can do so much."""
+def build_explorer(folder, can, build, scenarios=None, only="*.c"):
+    """Returns the explorer of a folder's program, which can do so much. Or only some
+    of its files, with scenarios of another file, which may model what they call."""
     # gcc does not report a struct that a function returns into a variable
     cc = os.environ.get("CC") or shutil.which("clang") or "cc"
     build.mkdir(parents=True, exist_ok=True)
-    sources = sorted(Path(folder).glob("*.c"))
+    sources = sorted(Path(folder).glob(only))
     if not sources:
         raise CannotBuild(f"there is no C file in {folder}")
     for source in sources:
@@ -144,8 +145,10 @@ def build_explorer(folder, can, build, scenarios=None):
     objects = [build / f"reader-{source.stem}.o" for source in sources]
     wanted = [(source, [*FLAGS.split(), *SANITIZED.split()], headers, target)
               for source, target in zip(sources, objects)]
+    parts = [name for name in OURS if name != "net" or not scenarios
+             or "net_reset" not in scenarios.read_text()]
     wanted += [(HERE / f"{name}.c", OUR_FLAGS.split(), ours, build / f"{name}.o")
-               for name in OURS]
+               for name in parts]
     scenario = build / "scenarios.o"
     options = [] if scenarios else interface(cc, folder, can)
     copies = cache.copies(headers)
@@ -154,8 +157,8 @@ def build_explorer(folder, can, build, scenarios=None):
                    [*ours, *headers], scenario))
     compile_all(cc, wanted)
 
-    modelled = {name[len("model_"):] for ours_ in OURS
-                for name in symbols(build / f"{ours_}.o")[1]
+    modelled = {name[len("model_"):] for part in (*parts, "scenarios")
+                for name in symbols(build / f"{part}.o")[1]
                 if name.startswith("model_")}
     tables = [symbols(path) for path in objects]
     defined = set().union(*(table[1] for table in tables))
@@ -183,6 +186,6 @@ def build_explorer(folder, can, build, scenarios=None):
     run_all([[cc, "-std=gnu17", "-w", "-fno-pie", "-no-pie", f"-I{HERE}", "-o",
               str(explorer), str(build / "stubs.c"),
               *(str(build / f"{name}.o") for name in
-                (*OURS, "scenarios")),
+                (*parts, "scenarios")),
               *map(str, objects)]])
     return explorer

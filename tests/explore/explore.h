@@ -51,6 +51,7 @@ typedef enum {
     YIELD,
     SLEEP,
     AWAIT,
+    CALL,
     ACCEPT,
     SPIN,
     GO,
@@ -94,6 +95,8 @@ struct Thread {
     Object *object, *mutex; /* mutex: to be locked again after a wait */
     Thread *other;          /* to be joined */
     const int *flag;        /* to be awaited */
+    const char *awaits;     /* what that is, in words */
+    bool paused;            /* a signal's handler runs in it */
     const void *pc;
     bool timed, signalled;
     Outcome outcome;
@@ -103,8 +106,10 @@ struct Thread {
     Clock clock;
     const void *calls[CALLS];
     int call_depth;
-    uint64_t seen; /* the history of what it has read */
-    int rounds;    /* times that it has read the same */
+    uint64_t seen;     /* the history of what it has read */
+    int rounds;        /* times that it has read the same */
+    const void *place; /* of its last access that races */
+    size_t size;
     uint64_t allocations;
     int alone; /* steps since another thread ran */
 
@@ -171,6 +176,7 @@ uint64_t memory_name(const void *address);
 void memory_check_leaks(void);
 int memory_in_use(void); /* blocks */
 void memory_print(void); /* as JSON */
+bool memory_value(const void *address, size_t size, uint64_t *value);
 void access_memory(const void *address, size_t size, bool writes,
                    const void *pc);
 
@@ -191,6 +197,7 @@ typedef struct {
     void (*run)(void);
     void (*check)(void); /* when no thread can go on; or NULL */
     bool leaves;         /* memory and threads may be left in the end */
+    bool asked_for;      /* is tried only by its name */
 } Scenario;
 
 extern const Scenario scenarios[];

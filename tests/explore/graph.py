@@ -7,10 +7,13 @@
           {"can": "yes"             or "no": it waits; "surprise": it would have to
                                     wake for no reason, or its time be up; "ended"
            "does": "locks mutex",   its next step
+           "why": "",               why it cannot go on
            "file": "job_queue.c", "line": 51,
            "calls": [["thread_pool.c", 28], …]}, …],    its callers, outermost first
         "locked": {"mutex": 1},     who holds it: an index in "threads"
         "sleeping": {"not_empty": [2]},
+        "variables": {"connection": 5},    those outside of the heap that threads
+                                    race for; null: not used yet
         "value": {"first": {"job": …, "next": null}, "closed": false}}, …],
                                     the queue or the pool, as the program declares it
      "steps": [{"from": 0, "to": 1, "thread": 0,
@@ -22,16 +25,17 @@
                "text": "consumer 1 reads through a pointer that is NULL"
      "orders": 1056,                so many ways lead through the graph
      "failing": 12,                 so many of them to a mistake
-     "shortest": [0, 4, 9]}         steps that lead to one, the fewest; or null
+     "shortest": [0, 4, 9],         steps that lead to one, the fewest; or null
+     "plain": [0, 4, 9, 12]}        … with the fewest interruptions of threads
 
+States that show the same, and from which the same can happen, are one.
 Where a wake-up for no reason is possible, at most two of them are in a run.
 """
 
+import heapq
 import json
 import re
 import subprocess
-from collections import deque
-from functools import lru_cache
 
 from tell import Code, Story
 
@@ -168,10 +172,12 @@ def make(text, program, folder):
                   for pc in (t["pc"], *t["calls"])])
     types, order = Types(program), sorted(people)
 
+    watched = watch(states, told, code)
+
     def thread_now(thread):
         place = code.at(thread["pc"]) or (None, None)
-        return {"can": thread["can"], "does": story.words(thread),
-                "file": place[0], "line": place[1],
+        return {"can": thread["can"], "does": story.intends(thread),
+                "why": why(thread, story), "file": place[0], "line": place[1],
                 "calls": [code.at(pc)[:2] for pc in thread["calls"] if code.at(pc)]}
 
     def state_now(state):
@@ -192,49 +198,152 @@ def make(text, program, folder):
         return {"threads": [thread_now(here[i]) if i in here else None
                             for i in order],
                 "locked": locked, "sleeping": sleeping,
+                "variables": {name: word(state, place, size)
+                              for (place, size), name in watched.items()},
                 "value": memory.value(kind, where) if where else None}
 
+    def line_now(line):
+        return [*(code.at(line["pc"]) or (None, None))[:2], story.words(line)]
+
     def step_now(step):
-        result = {"from": number[step["from"]],
+        lines = [line_now(line) for line in step["steps"]]
+        if step["thread"] in order:
+            begin = next(t for t in states[number[step["from"]]]["threads"]
+                         if t["id"] == step["thread"])
+            if begin["action"] == "begin":
+                lines.insert(0, line_now(begin))
+        result = {"from": number[step["from"]], "does": lines,
                   "thread": (order.index(step["thread"])
-                             if step["thread"] in order else None),
-                  "does": [[*(code.at(line["pc"]) or (None, None))[:2],
-                            story.words(line)] for line in step["steps"]]}
+                             if step["thread"] in order else None)}
         if "to" in step:
             return {**result, "to": number[step["to"]]}
         return {**result, "end": step["end"], "text": story.places(step["text"])}
 
-    result = {"threads": [people[i]["name"] for i in order], "source": code.text,
-              "states": [state_now(state) for state in states],
-              "steps": [step_now(step) for step in steps]}
-    return {**result, **count(result["steps"])}
+    states_now, steps_now = merge([state_now(state) for state in states],
+                                  [step_now(step) for step in steps])
+    return {"threads": [people[i]["name"] for i in order], "source": code.text,
+            "states": states_now, "steps": steps_now, **count(states_now, steps_now)}
 
 
-def count(steps):
-    """How many ways there are, how many fail, and the shortest of those."""
-    leaving = {}
+def why(thread, story):
+    """Why a thread cannot go on, or would have to be surprised."""
+    if thread["can"] == "ended":
+        return "has ended"
+    if thread["can"] == "yes":
+        return ""
+    if thread["action"] == "wake" and not thread.get("signalled"):
+        return f"sleeps on {story.named(thread['object'])} until somebody wakes it"
+    return {"spin": "looks again and again: nothing has changed",
+            "accept": "waits for a visitor",
+            "await": f"waits until {thread.get('text', 'it can go on')}",
+            "sleep": "sleeps", "once": "waits until another has called it",
+            }.get(thread["action"]) or story.waits_for(thread)[0]
+
+
+def watch(states, told, code):
+    """The variables outside of the heap that threads race for: {(address, size):
+    name}, by the lines that write them."""
+    heap = [(start, start + len(data) // 2) for state in states
+            for start, data in state["memory"]]
+    found = {}
+    for line in told:
+        place, name = line.get("place"), re.search(
+            r"([\w.>-]+) *=[^=]", code.source(line["pc"]) if line["pc"] else "")
+        if (place and name and line["action"] == "write"
+                and not any(start <= place < end for start, end in heap)):
+            found.setdefault((place, line["size"]), name[1])
+    return found
+
+
+def word(state, place, size):
+    """The variable's bytes in a state, as a number; None: not used yet."""
+    value = state["words"].get(str(place & ~7))
+    return (None if value is None else
+            value >> 8 * (place & 7) & (1 << 8 * size) - 1)
+
+
+def leaving(steps):
+    """The steps that leave each state."""
+    found = {}
     for i, step in enumerate(steps):
-        leaving.setdefault(step["from"], []).append(i)
+        found.setdefault(step["from"], []).append(i)
+    return found
 
-    @lru_cache(maxsize=None)
-    def ways(state):
+
+def backwards(out, steps):
+    """All states that can be reached, each after those that it leads to."""
+    order, seen, stack = [], {0}, [(0, iter(out.get(0, ())))]
+    while stack:
+        state, rest = stack[-1]
+        for i in rest:
+            to = steps[i].get("to")
+            if to is not None and to not in seen:
+                seen.add(to)
+                stack.append((to, iter(out.get(to, ()))))
+                break
+        else:
+            order.append(state)
+            stack.pop()
+    return order
+
+
+def merge(states, steps):
+    """Makes one of those states that show the same, and from which the same can
+    happen: nobody can tell them apart, and most are such."""
+    out, merged, known = leaving(steps), {}, {}
+    for state in backwards(out, steps):
+        ways = sorted({json.dumps({**steps[i], "from": 0, **(
+            {"to": merged[steps[i]["to"]]} if "to" in steps[i] else {})})
+            for i in out.get(state, ())})
+        merged[state] = known.setdefault(
+            (json.dumps(states[state]), *ways), len(known))
+    last = len(known) - 1  # the start is met last, and shall be the first
+    result = []
+    for at, (_, *ways) in enumerate(known):
+        for way in map(json.loads, ways):
+            way["from"] = last - at
+            if "to" in way:
+                way["to"] = last - way["to"]
+            result.append(way)
+    return ([json.loads(key[0]) for key in reversed(known)],
+            sorted(result, key=lambda step: step["from"]))
+
+
+def count(states, steps):
+    """How many ways there are, how many fail, the shortest of those, and the one
+    that is easiest to understand: in which threads are least often interrupted."""
+    out, ways = leaving(steps), {}
+    for state in backwards(out, steps):
         every = failing = 0
-        for i in leaving.get(state, ()):
+        for i in out.get(state, ()):
             more = ((1, steps[i]["end"] != "well") if "end" in steps[i]
-                    else ways(steps[i]["to"]))
+                    else ways[steps[i]["to"]])
             every, failing = every + more[0], failing + more[1]
-        return every, failing
+        ways[state] = every, failing
+    return {"orders": ways[0][0], "failing": ways[0][1],
+            "shortest": cheapest(states, steps, out, 0),
+            "plain": cheapest(states, steps, out, 1000)}
 
-    every, failing = ways(0)
-    queue, seen, shortest = deque([(0, [])]), {0}, None
-    while queue and shortest is None:
-        state, path = queue.popleft()
-        for i in leaving.get(state, ()):
-            if "end" in steps[i]:
-                if steps[i]["end"] != "well":
-                    shortest = path + [i]
-                    break
-            elif steps[i]["to"] not in seen:
-                seen.add(steps[i]["to"])
-                queue.append((steps[i]["to"], path + [i]))
-    return {"orders": every, "failing": failing, "shortest": shortest}
+
+def cheapest(states, steps, out, interruption):
+    """The way to a mistake that costs least: a step costs 1, to interrupt a thread
+    that could go on, or to wake it for no reason, more. Or None."""
+    queue, seen = [(0, 0, 0, None, ())], set()  # cost, order, state, thread, way
+    while queue:
+        cost, _, state, last, way = heapq.heappop(queue)
+        if state is None:
+            return list(way)
+        if (state, last) in seen:
+            continue
+        seen.add((state, last))
+        for i in out.get(state, ()):
+            if steps[i].get("end") == "well":
+                continue
+            who, people = steps[i]["thread"], states[state]["threads"]
+            cuts = (last not in (who, None) and who is not None
+                    and people[last]["can"] == "yes"
+                    and people[last]["does"] != "goes on")
+            surprise = who is not None and people[who]["can"] == "surprise"
+            heapq.heappush(queue, (cost + 1 + interruption * (cuts + 2 * surprise), i,
+                                   steps[i].get("to"), who, (*way, i)))
+    return None

@@ -228,6 +228,8 @@ static void access_step(const void *address, size_t size, Action action,
 {
     uintptr_t word = (uintptr_t)address & ~(uintptr_t)7;
     uintptr_t end = (uintptr_t)address + size;
+    self->place = address;
+    self->size = size;
     step(action, object_at((const void *)word, "memory", pc), pc);
     while ((word += 8) < end) {
         Object *object = object_at((const void *)word, "memory", pc);
@@ -243,8 +245,7 @@ void access_memory(const void *address, size_t size, bool writes,
 {
     if (self == NULL || size == 0)
         return;
-    bool mine = (size_t)((const char *)address - stack_of(self->id)) < STACK;
-    if (race_count > 0 && !mine && is_race(pc))
+    if (race_count > 0 && is_race(pc))
         access_step(address, size, writes ? WRITE : READ, pc);
     check_alive(address, size, writes, pc);
     look_for_races(address, size, writes, pc);
@@ -328,6 +329,17 @@ void memory_print(void)
         comma = ", ";
     }
     printf("]");
+}
+
+/* Stores the number that is there, if it is one. */
+bool memory_value(const void *address, size_t size, uint64_t *value)
+{
+    *value = 0;
+    if ((uintptr_t)address < 4096 || shadow_of(address) == NULL
+        || size > sizeof *value)
+        return false;
+    memcpy(value, address, size);
+    return true;
 }
 
 void *model_malloc(size_t size)

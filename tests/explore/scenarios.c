@@ -52,6 +52,7 @@ static void await_gate(int number, const char *what)
 {
     Object *object = object_at(&gate[number], "gate", HERE);
     self->flag = &gate[number];
+    self->awaits = what;
     note("waits until %s", what);
     step(AWAIT, object, NULL);
     acquire(&object->clock);
@@ -219,6 +220,18 @@ static void two_jobs(void)
     push(1);
     push(2);
     end_queue(2);
+}
+
+/* One of them waits for ever, and that is right. */
+static void one_for_two(void)
+{
+    begin_queue(2);
+    start_consumer(1);
+    start_consumer(1);
+    for (int i = 0; i < consumer_count; i++)
+        threads[consumers[i]].may_wait = true;
+    all_go();
+    push(1);
 }
 
 /* What is left after each job must not become more and more. */
@@ -518,6 +531,8 @@ const Scenario scenarios[] = {
     {"one-thread", "jobs pushed and popped in turn", again_and_again, NULL,
      QUEUE_STAYS},
     {"two-jobs", "a consumer, two jobs", two_jobs, after_two, QUEUE_STAYS},
+    {"one-for-two", "two consumers, one job", one_for_two, after_one, true,
+     true},
     {"two-consumers", "two consumers, two jobs", two_consumers, after_two,
      QUEUE_STAYS},
     {"two-producers", "two producers, two consumers", two_producers, after_two,

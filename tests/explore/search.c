@@ -33,13 +33,12 @@
 #define ALONE 150    /* so long one thread goes round while others could run */
 #define ROUNDS 5     /* of a loop that waits for a change */
 #define STATES (1 << 22)
-#define SPURIOUS_MAX 2 /* wake-ups for no reason, in a run */
 
 static const char *const names[] = {
     "begin",     "lock",   "trylock", "unlock", "wait",    "wake",  "signal",
     "broadcast", "create", "join",    "detach", "destroy", "post",  "take",
     "once",      "atomic", "read",    "write",  "free",    "yield", "sleep",
-    "await",     "accept", "spin",    "go",     "note",    "end"};
+    "await",     "call",   "accept",  "spin",   "go",      "note",  "end"};
 static const char *const outcomes[] = {"", "for no reason", "timed out",
                                        "nobody waited", "busy"};
 
@@ -51,6 +50,8 @@ typedef struct {
     Object object, mutex;
     const void *pc, *calls[CALLS];
     int call_depth;
+    const void *place; /* of an access that races */
+    size_t size;
     char text[64]; /* of a note */
 } Line;
 
@@ -72,7 +73,8 @@ static int steps, steps_max; /* of this run; of all */
 static Line lines[STEPS + 200];
 static int line_count;
 static int bound, surprises, spurious;
-static bool cut; /* something was left out because of the bound */
+static int spurious_most = 2; /* wake-ups for no reason, in a run */
+static bool cut;              /* something was left out because of the bound */
 static bool use_states = true;
 
 static bool graph;          /* print all states, and the steps between them */
@@ -160,6 +162,7 @@ Thread *start(const char *name, void *(*function)(void *), void *arg)
                        .function = function,
                        .arg = arg,
                        .action = BEGIN,
+                       .pc = (const char *)(uintptr_t)function + 1,
                        .own = own,
                        .stack_end = stack_of(id) + STACK};
     if (name == NULL) {
@@ -184,6 +187,8 @@ Thread *start(const char *name, void *(*function)(void *), void *arg)
 
 static bool enabled(const Thread *t)
 {
+    if (t->paused)
+        return false;
     switch (t->action) {
     case LOCK:
         return t->object->owner == NULL
@@ -214,7 +219,7 @@ static bool by_surprise(const Thread *t)
 {
     if (t->action == WAKE)
         return t->mutex->owner == NULL && !t->signalled
-               && (t->timed || spurious < SPURIOUS_MAX);
+               && (t->timed || spurious < spurious_most);
     return t->timed || t->action == SLEEP;
 }
 
@@ -383,7 +388,7 @@ static bool spins(Action action, const Object *object, const void *pc)
                  && self->object == object && self->pc == pc
                  && self->seen == object->history;
     self->rounds = again ? self->rounds + 1 : 0;
-    return self->rounds > ROUNDS;
+    return self->rounds > (graph ? 0 : ROUNDS);
 }
 
 void step(Action action, Object *object, const void *pc)
@@ -407,6 +412,10 @@ void step(Action action, Object *object, const void *pc)
         return;
     Line *line = add_line(action, pc);
     line->outcome = self->outcome;
+    line->place = self->place;
+    line->size = self->size;
+    if (self->awaits != NULL && (action == AWAIT || action == CALL))
+        snprintf(line->text, sizeof line->text, "%s", self->awaits);
     if (object != NULL)
         line->object = *object;
     if (action == WAIT || action == WAKE)
@@ -491,10 +500,15 @@ static void print_line(const Line *line)
         fprintf(out, ", \"other\": %d", line->other);
     if (line->outcome != USUAL)
         fprintf(out, ", \"outcome\": \"%s\"", outcomes[line->outcome]);
-    if (line->action == NOTE) {
+    if (line->text[0] != '\0') {
         fprintf(out, ", \"text\": ");
         print_text(line->text);
     }
+    uint64_t value; /* it still is what it was then */
+    if (graph && (line->action == READ || line->action == WRITE)
+        && memory_value(line->place, line->size, &value))
+        fprintf(out, ", \"place\": %lu, \"size\": %zu, \"value\": %lu",
+                number(line->place), line->size, (unsigned long)value);
     print_object("object", &line->object);
     print_object("mutex", &line->mutex);
     fprintf(out, "}");
@@ -509,6 +523,11 @@ static void print_thread(const Thread *t)
     print_calls(t->calls, t->call_depth);
     if (t->action == JOIN && t->other != NULL)
         fprintf(out, ", \"other\": %d", t->other->id);
+    if ((t->action == AWAIT || t->action == CALL || t->action == BEGIN)
+        && t->awaits != NULL) {
+        fprintf(out, ", \"text\": ");
+        print_text(t->awaits);
+    }
     if (t->action == WAKE && t->signalled)
         fprintf(out, ", \"signalled\": true");
     if (t->object != NULL)
@@ -562,7 +581,19 @@ static void print_state(uint64_t key)
     }
     printf("], \"memory\": ");
     memory_print();
-    printf("}\n");
+    printf(", \"words\": {");
+    int count;
+    comma = "";
+    for (Object *o = objects_begin(&count); count-- > 0; o++) {
+        uint64_t value;
+        if (strcmp(o->type, "memory") == 0
+            && memory_value(o->address, 8, &value)) {
+            printf("%s\"%lu\": %lu", comma, number(o->address),
+                   (unsigned long)value);
+            comma = ", ";
+        }
+    }
+    printf("}}\n");
 }
 
 /* The steps of a thread since the last state. */
@@ -631,6 +662,8 @@ void fail_weakly(const char *key, const void *pc, const char *text)
     weak_seen = true;
     if (weak_fails)
         fail(key, pc, "%s", text);
+    if (graph)
+        print_end("well", text);
     _longjmp(home, DONE);
 }
 
@@ -849,13 +882,18 @@ static enum Search try_scenario(int i, int limit, double deadline, double extra)
     return result;
 }
 
+static bool is_wanted(const Scenario *each, const char *only)
+{
+    return only == NULL ? !each->asked_for : strcmp(only, each->name) == 0;
+}
+
 static enum Search try_all(int last, const char *only, double deadline,
                            double extra)
 {
     for (int limit = graph ? last : 0;
          limit <= (weak_seen && last > 1 ? 1 : last); limit++)
         for (int i = 0; i < scenario_count; i++) {
-            if (only != NULL && strcmp(only, scenarios[i].name) != 0)
+            if (!is_wanted(&scenarios[i], only))
                 continue;
             if (!finished[i] && (completed[i] + 1 >= limit || graph)
                 && try_scenario(i, limit, deadline, extra) == FOUND)
@@ -864,7 +902,8 @@ static enum Search try_all(int last, const char *only, double deadline,
     return COMPLETE;
 }
 
-/* Usage: explorer SURPRISES SECONDS EXTRA SCENARIO|all [every|graph] */
+/* Usage: explorer SURPRISES SECONDS EXTRA SCENARIO|all [every|graph [SPURIOUS]]
+ */
 int main(int argc, char *argv[])
 {
     if (argc < 5)
@@ -875,6 +914,8 @@ int main(int argc, char *argv[])
     const char *only = strcmp(argv[4], "all") == 0 ? NULL : argv[4];
     use_states = argc < 6 || strcmp(argv[5], "every") != 0;
     graph = argc > 5 && strcmp(argv[5], "graph") == 0;
+    if (argc > 6)
+        spurious_most = atoi(argv[6]);
     prepare();
 
     enum Search result;
@@ -883,6 +924,8 @@ int main(int argc, char *argv[])
     result = try_all(last, only, deadline, extra);
     if (result != FOUND
         && weak_seen) { /* without a consequence that is worse */
+        if (graph)
+            printf("{\"again\": true}\n");
         weak_fails = true;
         for (int i = 0; i < scenario_count; i++) {
             finished[i] = false;
@@ -897,7 +940,7 @@ int main(int argc, char *argv[])
            schedules, pruned, now() - begun, steps_max);
     const char *comma = "\n  ";
     for (int i = 0; i < scenario_count; i++) {
-        if (only != NULL && strcmp(only, scenarios[i].name) != 0)
+        if (!is_wanted(&scenarios[i], only))
             continue;
         printf("%s{\"name\": ", comma);
         print_text(scenarios[i].name);

@@ -3,6 +3,7 @@ thread waits for in the end, and the likely cause, in the reader's terms."""
 
 import re
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
 WIDTH = 100
@@ -47,6 +48,20 @@ class Code:
         found = self.at(address)
         return f"{found[0]}:{found[1]}" if found else ""
 
+    @cached_property
+    def variables(self):
+        """The program's own variables: (first address, behind the last, name)."""
+        lines = subprocess.run(["nm", "-S", str(self.explorer)], check=True,
+                               capture_output=True, text=True).stdout
+        return [(int(at, 16), int(at, 16) + int(size, 16),
+                 name.replace("reader_", "", 1)) for at, size, name in
+                re.findall(r"^(\w+) (\w+) [bBdD] (\w+)", lines, re.M)]
+
+    def variable(self, address):
+        """The name of the variable that lies there, or nothing."""
+        return next((name for start, end, name in self.variables
+                     if start <= address < end), "")
+
     def source(self, address, lines=1):
         """Returns the text of the source line (or of some, joined)."""
         found = self.at(address)
@@ -61,6 +76,13 @@ def last_part(expression):
     """not_empty of &queue->not_empty."""
     words = re.findall(r"\w+", re.sub(r"\[[^]]*\]", "", expression))
     return words[-1] if words else expression
+
+
+def number(line):
+    """What an access has read or written, if that can be told."""
+    if "value" not in line or line["value"] and line["size"] == 8:
+        return ""
+    return " NULL" if line["size"] == 8 else f" {line['value']}"
 
 
 class Story:
@@ -89,8 +111,10 @@ class Story:
         arguments = call.group(1).split(",")
         for key, argument in zip(("object", "mutex"), arguments):
             if key in entry:
-                self.objects.setdefault(entry[key]["address"],
-                                        last_part(argument))
+                address, name = entry[key]["address"], last_part(argument)
+                owner = self.code.variable(address)
+                self.objects.setdefault(
+                    address, name if owner in ("", name) else f"{owner}.{name}")
 
     def named(self, thing):
         """The name of an object, or what it is."""
@@ -114,7 +138,7 @@ class Story:
             return {"sleep": "has slept"}.get(action, "gives up: its time is over")
         woken = f"nobody waits on {thing}" if outcome else f"wakes {other}"
         return {
-            "begin": "begins", "end": "ends", "note": step.get("text", ""),
+            "begin": step.get("text") or "begins", "end": "ends", "note": step.get("text", ""),
             "lock": f"locks {thing}", "unlock": f"unlocks {thing}",
             "trylock": f"tries {thing}" + (f": {other} has it" if outcome else ""),
             "wait": f"waits on {thing}, gives {mutex or 'the mutex'} back",
@@ -124,12 +148,24 @@ class Story:
             "create": f"creates {other}", "join": f"joins {other}",
             "destroy": f"destroys {thing}", "post": f"posts {thing}",
             "take": f"takes {thing}", "atomic": "uses an atomic variable",
-            "read": "reads", "write": "writes", "free": "frees",
+            "read": "reads" + number(step), "write": "writes" + number(step),
+            "free": "frees",
             "yield": "lets others go first", "sleep": "sleeps",
-            "await": "goes on", "go": "goes on",
+            "await": f"goes on: {step.get('text', '')}", "go": "goes on",
+            "call": f"calls {step.get('text', '')}",
             "spin": "looks again and again", "once": f"calls once: {thing}",
             "accept": f"accepts connection {step.get('other')}",
         }.get(action, action)
+
+    def intends(self, thread):
+        """What a thread does next, when nobody knows how it will come out."""
+        thing = self.named(thread["object"]) if "object" in thread else ""
+        return {"signal": f"signals {thing}", "broadcast": f"broadcasts {thing}",
+                "trylock": f"tries {thing}", "create": "creates a thread",
+                "accept": "accepts a connection",
+                "await": f"waits until {thread.get('text', 'it can go on')}",
+                "sleep": "sleeps until its time is over",
+                }.get(thread["action"]) or self.words(thread)
 
     def place(self, step):
         """Where a step is; of what we do ourselves, nothing."""
