@@ -79,15 +79,17 @@ sources tools:
 #:   make test-teeth          the tests' tests: programs that must not pass; QUICK=1
 #:                            asks only the check that tells each
 #:   make test-watch          those of what watches threads; test-explore: of
-#:                            what tries every order; test-solutions: programs
-#:                            of others, which must pass
+#:                            what tries every order; test-player: of what steps
+#:                            through them; test-solutions: programs of others,
+#:                            which must pass
 #:   make test-repeat         the steps 50 times (RUNS=50), on a busy machine
 #:   make test-browser        every step, and final, in a real browser
 #:   make test-book           the book: its links and code, and it in a browser
 #:   make sanitize            threads and memory: sanitizers and valgrind; or of one
 #:                            program: SRC=~/hello STEP=07
 #:   make explore STEP=07     every order in which threads can meet at the queue
-#:                            and the pool; SRC=~/hello, or LISTING=6-2
+#:                            and the pool; SRC=~/hello, or LISTING=6-2; HTML=yes:
+#:                            to step through them in a browser
 #:   make check               after a small change: text, generated files, lint;
 #:                            then the tests of steps whose code changed
 #:   make lint                compiler warnings, clang-tidy, cppcheck, layout
@@ -124,10 +126,14 @@ test-%:
 
 explore:
 	@tests/explore/explore $(if $(LISTING),--listing '$(LISTING)') \
+	    $(if $(HTML),--html build/explore.html) \
 	    "$$OWN" '$(STEP)'
 
 test-explore:
 	@tests/explore/test
+
+test-player:
+	@tests/book/test-player
 
 test-watch:
 	@tests/watch/test
@@ -175,5 +181,5 @@ clean:
 
 .PHONY: help run build diff compare debug watch timeline listing figures accept \
     book read sources tools test test-tutorial test-final test-solutions test-teeth \
-    test-repeat test-book test-browser test-explore test-watch explore sanitize lint \
-    check bench setup setup-book setup-bench update format renumber clean
+    test-repeat test-book test-browser test-explore test-player test-watch explore \
+    sanitize lint check bench setup setup-book setup-bench update format renumber clean
