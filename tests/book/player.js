@@ -3,7 +3,7 @@
 "use strict";
 
 /* An element with attributes (functions: what it listens to) and children. */
-function make(tag, attributes = {}, ...children) {
+function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes))
     if (typeof value === "function")
@@ -23,35 +23,35 @@ class Player {
       version.steps.forEach((step, i) => version.out[step[0]].push(i));
     }
     const name = section.id;
-    this.switch = make("fieldset", {}, make("legend", {}, "Which program?"),
-      ...this.versions.map((version, i) => make("label", {}, make("input",
+    this.switch = element("fieldset", {}, element("legend", {}, "Which program?"),
+      ...this.versions.map((version, i) => element("label", {}, element("input",
         { type: "radio", name, value: i, change: () => this.choose(i) }),
       ` ${version.label}`)));
     this.showButton = this.button("Show me", () => this.show());
     this.tableButton = this.button("As a table", () => this.showTable());
     this.backButton = this.button("Back", () => this.back());
-    const buttons = make("div", { class: "player-buttons" }, this.showButton,
+    const buttons = element("div", { class: "player-buttons" }, this.showButton,
       this.button("Find one", () => this.find()),
       this.button("All of them", () => this.count()), this.tableButton);
-    const ways = make("div", { class: "player-buttons" }, this.backButton,
+    const ways = element("div", { class: "player-buttons" }, this.backButton,
       this.button("Start again", () => this.reset()));
-    this.threads = make("ul", { class: "player-threads", "aria-label": "Threads" });
-    this.said = make("p", { class: "player-said", role: "status" });
-    this.things = make("dl", { class: "player-things" });
-    this.code = make("div", { class: "player-code", tabindex: 0, role: "group",
+    this.threads = element("ul", { class: "player-threads", "aria-label": "Threads" });
+    this.said = element("p", { class: "player-said", role: "status" });
+    this.things = element("dl", { class: "player-things" });
+    this.code = element("div", { class: "player-code", tabindex: 0, role: "group",
       "aria-label": "The code, with a mark where each thread is" });
-    this.steps = make("ol", {});
-    this.taken = make("summary", {});
-    section.querySelector("script").before(make("div", { class: "player-live" },
+    this.steps = element("ol", {});
+    this.taken = element("summary", {});
+    section.querySelector("script").before(element("div", { class: "player-live" },
       ...this.versions.length > 1 ? [this.switch] : [], buttons, this.threads, ways,
       this.said, this.things, this.code,
-      make("details", {}, this.taken, this.steps)));
+      element("details", {}, this.taken, this.steps)));
     section.classList.add("live");
     this.choose(0);
   }
 
   button(text, press) {
-    return make("button", { type: "button", click: press }, text);
+    return element("button", { type: "button", click: press }, text);
   }
 
   /* Takes the wrong program, 0, or the right one. */
@@ -61,12 +61,12 @@ class Player {
     this.showButton.setAttribute("aria-disabled", !this.versions[0].show);
     this.lines = new Map();
     this.code.replaceChildren(...this.graph.code.map(([file, first, lines], part, all) =>
-      make("figure", {}, make("figcaption", {},
-        all[part - 1]?.[0] === file ? "…" : file), make("pre", {},
+      element("figure", {}, element("figcaption", {},
+        all[part - 1]?.[0] === file ? "…" : file), element("pre", {},
         ...lines.map((text, i) => {
-          const marks = make("span", { class: "player-marks" });
-          const line = make("span", { class: "player-line" }, marks,
-            make("span", { class: "player-number" }, String(first + i)), `${text}\n`);
+          const marks = element("span", { class: "player-marks" });
+          const line = element("span", { class: "player-line" }, marks,
+            element("span", { class: "player-number" }, String(first + i)), `${text}\n`);
           this.lines.set(`${file}:${first + i}`, { line, marks });
           return line;
         })))));
@@ -206,8 +206,8 @@ class Player {
     this.backButton.setAttribute("aria-disabled", this.trail.length === 0);
     this.drawThreads(stands);
     this.things.replaceChildren(...this.graph.panels[this.graph.states[this.at][0]]
-      .map(([name, text]) => make("div", {}, make("dt", {}, name),
-        make("dd", {}, text))));
+      .map(([name, text]) => element("div", {}, element("dt", {}, name),
+        element("dd", {}, text))));
     for (const { line, marks } of this.lines.values()) {
       line.className = "player-line";
       marks.replaceChildren();
@@ -217,7 +217,7 @@ class Player {
         this.mark(`${file}:${number}`, tag, can, depth === at.length - 1, i === moved));
     this.taken.textContent = `What has happened: ${this.count_} steps`;
     this.steps.replaceChildren(...this.trail.map(i => this.graph.steps[i])
-      .filter(step => step[1] >= 0).map(step => make("li", {},
+      .filter(step => step[1] >= 0).map(step => element("li", {},
         `${this.graph.threads[step[1]]}: ${this.tell(step, true)}`)));
   }
 
@@ -229,7 +229,7 @@ class Player {
 
   mark(place, tag, can, here, moved) {
     const { line, marks } = this.lines.get(place);
-    marks.append(make("span", { class: here ? `player-tag ${can}` : "player-caller" },
+    marks.append(element("span", { class: here ? `player-tag ${can}` : "player-caller" },
       tag));
     if (!here)
       return;
@@ -254,7 +254,7 @@ class Player {
       const ways = this.ended ? [] : this.graph.out[this.at].filter(
         i => this.graph.steps[i][1] === stand.i);
       const item = this.threads.children[place] ??
-        this.threads.appendChild(make("li", {}));
+        this.threads.appendChild(element("li", {}));
       const wanted = Math.max(1, ways.length);
       while (item.children.length > wanted)
         item.lastChild.remove();
@@ -268,8 +268,8 @@ class Player {
         const what = ways.length > 1 || stand.can === "surprise" && ways.length ?
           this.tell(this.graph.steps[ways[k]]) :
           ways.length || stand.can === "yes" ? stand.does : stand.why;
-        button.replaceChildren(make("span", { class: `player-tag ${stand.can}` },
-          stand.tag), make("b", {}, stand.thread), " ", make("span",
+        button.replaceChildren(element("span", { class: `player-tag ${stand.can}` },
+          stand.tag), element("b", {}, stand.thread), " ", element("span",
           { class: "player-place" }, file && stand.can !== "ended" ?
             `${file}:${line}` : ""), ` ${what}`);
       });

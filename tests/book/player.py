@@ -46,7 +46,7 @@ class Code(NamedTuple):
 class Model(NamedTuple):
     """What is shown. The scenarios stand in tests/explore."""
 
-    after: str  # the listing that it belongs below
+    after: str  # the listing, or the section, that it belongs below
     title: str
     look: str  # what to look for
     wrong: Code
@@ -99,7 +99,7 @@ HOW = {
         "main sends a message and joins worker 0. Let the other one take it.",
         Code("Listing 8-5", "8-5"), Code("Listing 8-5a", "8-5a"), "08", "new"),
     "two-locks": Model(
-        "8-5a", "Two locks, two orders",
+        "Two locks", "Two locks, two orders",
         "Let each thread lock its first mutex before one of them has both.",
         Code("Each in its own order", "8-5a", example="examples/transfer.c"),
         Code("Both in the same order", "8-5a", example="examples/transfer.c", last=True),

@@ -97,13 +97,15 @@ class Prose:
             if token.type == "inline":
                 self._links(token, page.name)
             if token.type == "heading_open":
-                listing = self._player(made, listing, last_block)
+                self._player(made, listing, last_block)
+                listing = plain(tokens[i + 1]).strip()  # a section may have one, too
                 self._heading(token, tokens[i + 1], line, page)
                 tokens[i + 2].tag = token.tag
             if token.type == "fence":
                 body = token.content.split("\n")[:-1]
                 made.append(raw(blocks.block(token.info, body)))
-                if not token.info.startswith("console"):
+                if not token.info.startswith("console") and not (
+                        listing[:1].isdigit() and " example " in token.info):
                     last_block = len(made)
             elif token.type == "paragraph_open" and (
                     match := CAPTION.match(tokens[i + 1].content)):
@@ -129,12 +131,11 @@ class Prose:
         self._player(made, listing, last_block)
         return made
 
-    def _player(self, made: list[Token], listing: str, at: int) -> str:
-        """What belongs to a listing goes below its last block."""
+    def _player(self, made: list[Token], listing: str, at: int) -> None:
+        """What belongs to a listing, or to a section, goes below its last block."""
         html = self.after(listing) if listing else ""
         if html:
             made.insert(at, raw(html))
-        return ""
 
     def _heading(self, token: Token, inline: Token, line: int, page: Page) -> None:
         """The title of a part is the page's, and all others follow."""
