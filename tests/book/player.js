@@ -120,9 +120,10 @@ class Player {
   }
 
   outcome() {
-    const [, thread, , , end, text] = this.last, steps = this.count_;
+    const [, thread, , , end, text, place] = this.last, steps = this.count_;
     const all = thread < 0 || /^(no thread|nothing|all )/.test(text);
-    const what = (all ? "" : `${this.graph.threads[thread]} `) + text;
+    const what = (all ? "" : `${this.graph.threads[thread]} `) + text +
+      (place && ` (${place})`);
     if (end === "well")
       return `This schedule ends well, after ${steps} steps.` +
         (text ? ` (At the end somebody ${text}.)` : "") +
@@ -215,6 +216,8 @@ class Player {
     for (const { i, can, at, tag } of stands.filter(({ can }) => can !== "ended"))
       at.forEach(([file, number], depth) =>
         this.mark(`${file}:${number}`, tag, can, depth === at.length - 1, i === moved));
+    if (this.ended && this.last[4] !== "well" && this.last[6])
+      this.mark(this.last[6], "✗", "broken", true, true);
     this.taken.textContent = `What has happened: ${this.count_} steps`;
     this.steps.replaceChildren(...this.trail.map(i => this.graph.steps[i])
       .filter(step => step[1] >= 0).map(step => element("li", {},
@@ -233,11 +236,7 @@ class Player {
       tag));
     if (!here)
       return;
-    line.classList.add("here");
-    if (this.ended && this.last[1] >= 0 && moved && this.last[4] !== "well") {
-      line.classList.add("broken");
-      marks.append("✗");
-    }
+    line.classList.add("here", can);
     if (moved || this.trail.length === 0) { /* the page itself stays where it is */
       const frame = this.code.getBoundingClientRect(), box = line.getBoundingClientRect();
       if (box.top < frame.top || box.bottom > frame.bottom)

@@ -199,8 +199,8 @@ def code_of(graph: dict) -> list[list]:
     used = {(name, line) for state in graph["states"] for thread in state["threads"]
             if thread for name, line in [*thread["calls"],
                                          (thread["file"], thread["line"])] if name}
-    used |= {(name, line) for step in graph["steps"] for name, line, _ in step["does"]
-             if name}
+    used |= {(name, line) for step in graph["steps"] for name, line, _ in [
+        *step["does"], (step.get("file"), step.get("line"), "")] if name}
     parts = sorted({(name, *extent(graph["source"][name], line))
                     for name, line in used})
     return [[name, first, graph["source"][name][first - 1:last]]
@@ -278,7 +278,8 @@ def compact(graph: dict, label: str, show: Optional[list[int]]) -> dict:
     ways = [[step["from"], -1 if step["thread"] is None else step["thread"],
              step.get("to", -1),
              [[name or "", line or 0, words(does)] for name, line, does in step["does"]],
-             *([step["end"], step["text"]] if "end" in step else [])]
+             *([step["end"], step["text"], f"{step['file']}:{step['line']}"
+                if step["file"] else ""] if "end" in step else [])]
             for step in graph["steps"]]
     return {"label": label, "threads": graph["threads"], "tags": tags(graph["threads"]),
             "code": code, "orders": f"{graph['orders']:,}",
@@ -309,7 +310,8 @@ def outcome(graph: dict, step: dict) -> str:
     about_all = step["text"].startswith(("no thread", "nothing", "all "))
     who = "" if step["thread"] is None or about_all else (
         graph["threads"][step["thread"]] + " ")
-    return who + step["text"]
+    return who + step["text"] + (f" ({step['file']}:{step['line']})"
+                                 if step["file"] else "")
 
 
 def table(graph: dict, way: list[int], label: str) -> str:
@@ -329,7 +331,8 @@ def table(graph: dict, way: list[int], label: str) -> str:
     left = graph["states"][last["from"]]["threads"]
     waits = "".join(f"<li>{html.escape(name)} {html.escape(thread['why'])}</li>\n"
                     for name, thread in zip(graph["threads"], left)
-                    if thread and thread["why"] and thread["can"] != "ended")
+                    if last["thread"] is None and thread and thread["why"]
+                    and thread["can"] != "ended")
     heads = "".join(f'<th scope="col">{html.escape(name)}</th>'
                     for name in ("step", "line", *graph["threads"]))
     return (f'<div class="player-table"><div tabindex="0" role="group" aria-label="'

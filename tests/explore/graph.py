@@ -22,7 +22,8 @@
                … or, for the last of a run ("thread" is null where none can go on),
                  instead of "to"
                "end": "well"        or the key of what goes wrong, and
-               "text": "consumer 1 reads through a pointer that is NULL"
+               "text": "reads through a pointer that is NULL",
+               "file": "job_queue.c", "line": 55}, …],     where it does so
      "orders": 1056,                so many ways lead through the graph
      "failing": 12,                 so many of them to a mistake
      "shortest": [0, 4, 9],         steps that lead to one, the fewest; or null
@@ -174,10 +175,17 @@ def make(text, program, folder):
 
     watched = watch(states, told, code)
 
+    def place(line):
+        """Its file and line; where a function begins, its name, not its brace."""
+        file, number = (code.at(line["pc"]) or (None, None))[:2]
+        if file and line["action"] == "begin" and code.text[file][number - 1] == "{":
+            number -= 1
+        return file, number
+
     def thread_now(thread):
-        place = code.at(thread["pc"]) or (None, None)
+        file, line = place(thread)
         return {"can": thread["can"], "does": story.intends(thread),
-                "why": why(thread, story), "file": place[0], "line": place[1],
+                "why": why(thread, story), "file": file, "line": line,
                 "calls": [code.at(pc)[:2] for pc in thread["calls"] if code.at(pc)]}
 
     def state_now(state):
@@ -203,7 +211,7 @@ def make(text, program, folder):
                 "value": memory.value(kind, where) if where else None}
 
     def line_now(line):
-        return [*(code.at(line["pc"]) or (None, None))[:2], story.words(line)]
+        return [*place(line), story.words(line)]
 
     def step_now(step):
         lines = [line_now(line) for line in step["steps"]]
@@ -217,7 +225,9 @@ def make(text, program, folder):
                              if step["thread"] in order else None)}
         if "to" in step:
             return {**result, "to": number[step["to"]]}
-        return {**result, "end": step["end"], "text": story.places(step["text"])}
+        broken = code.at(step["pc"]) if step["thread"] in order else None
+        return {**result, "end": step["end"], "text": story.places(step["text"]),
+                "file": broken and broken[0], "line": broken and broken[1]}
 
     states_now, steps_now = merge([state_now(state) for state in states],
                                   [step_now(step) for step in steps])

@@ -625,11 +625,11 @@ static void meet_state(void)
 }
 
 /* A state, or a step from it, in which the run ends. */
-static void print_end(const char *key, const char *text)
+static void print_end(const char *key, const void *pc, const char *text)
 {
     out = stdout;
     print_edge();
-    printf(", \"end\": \"%s\", \"text\": ", key);
+    printf(", \"end\": \"%s\", \"pc\": %lu, \"text\": ", key, number(pc));
     print_text(text);
     printf("}\n");
 }
@@ -644,7 +644,7 @@ void fail(const char *key, const void *pc, const char *format, ...)
     va_end(arguments);
 
     if (graph)
-        print_end(key, text);
+        print_end(key, pc, text);
     failure.found = true;
     failure.steps = steps;
     free(failure.report);
@@ -663,7 +663,7 @@ void fail_weakly(const char *key, const void *pc, const char *text)
     if (weak_fails)
         fail(key, pc, "%s", text);
     if (graph)
-        print_end("well", text);
+        print_end("well", pc, text);
     _longjmp(home, DONE);
 }
 
@@ -704,7 +704,7 @@ static _Noreturn void finish(void)
         memory_check_leaks();
     }
     if (graph)
-        print_end("well", "");
+        print_end("well", NULL, "");
     _longjmp(home, DONE);
 }
 

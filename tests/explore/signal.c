@@ -58,6 +58,8 @@ static bool call(const char *what, bool is_ready(void), bool ends_by_signal,
     self->flag = &ready;
     self->awaits = "somebody comes";
     ready = is_ready();
+    if (ready)
+        self->awaits = "the wait is over";
     by_signals = ends_by_signal;
     interrupted = false;
     waiting = true;
