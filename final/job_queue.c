@@ -5,7 +5,7 @@
  * that the other half can be filled meanwhile. The places of a batch are given
  * back together, when it is used up, or when a producer finds no other.
  *
- * To wake a thread costs as much as a hundred small jobs. So a push wakes a
+ * To wake a thread costs far more than a small job does. So a push wakes a
  * consumer only if no other job was waiting, and a used up batch a producer
  * only if the ring was full; those who were woken, and leave jobs or room
  * behind, wake the next. They are woken before the mutex is unlocked, or else
