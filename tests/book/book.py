@@ -51,8 +51,12 @@ def below(listing: str) -> str:
     """What belongs below a listing: threads to step through."""
     if player is None:
         return ""
-    return "".join(player.section(name) for name, place in player.MODELS.items()
-                   if place == listing)
+    try:
+        return "".join(player.section(name) for name, place in player.MODELS.items()
+                       if place == listing)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"listing {listing}: no threads to step through: {error}", file=sys.stderr)
+        return ""
 
 
 def name_of(title: str, anchor: str) -> str:
@@ -101,6 +105,8 @@ class Book:
         for line in text.prose:
             for anchor in re.findall(r'id="([^"]*)"', line.text):
                 self.where[anchor] = self.page_of(line.origin)
+        for listing in text.listings.values():
+            self.where[f"listing-{listing.id}"] = self.page_of(listing.line)
         self.files: dict[str, list[str]] = {}  # of the repository, that are linked to
         self.latest = self.latest_files()
 
@@ -264,7 +270,7 @@ class Book:
                     continue
                 old = {line.origin for line in listing.before.get(path, ())}
                 for line, owner in zip(file, owners([line.text for line in file])):
-                    if owner and line.origin not in old:
+                    if owner and owner[0] != "_" and line.origin not in old:
                         mine.setdefault(owner, {})[listing.id] = path
         rows = "".join(self.row(name, where) for name, where in sorted(
             mine.items(), key=lambda item: item[0].lower()))

@@ -14,6 +14,7 @@ import blocks
 from model import CAPTION, Text
 
 BEFORE_YOU_READ_ON = re.compile("before you read on", re.I)
+LISTING = re.compile(r"\b([Ll]isting \d+-\d+[a-z]?)\b")
 NOTE = re.compile(r"^\[\^([^]]+)\]: ", re.M)
 
 
@@ -40,6 +41,12 @@ def raw(text: str, line: int = 0) -> Token:
     return Token("html_block", "", 0, content=text, map=[line, line])
 
 
+def inline_code(_, tokens: list[Token], i: int, *__) -> str:
+    """Code in a sentence; what is short is not broken."""
+    whole = ' class="whole"' if len(tokens[i].content) < 18 else ""
+    return f"<code{whole}>{blocks.escape(tokens[i].content, quote=False)}</code>"
+
+
 def plain(inline: Optional[Token]) -> str:
     """What a paragraph says, without its marks."""
     return "".join(child.content if child.type in ("text", "code_inline") else " "
@@ -60,6 +67,7 @@ class Prose:
             "table").use(footnote_plugin)
         self.markdown.add_render_rule("footnote_block_open", lambda *_:
                                       '<section class="notes"><h2>Notes</h2><ol>\n')
+        self.markdown.add_render_rule("code_inline", inline_code)
         self.markdown.add_render_rule("table_open", lambda *_:
                                       '<div class="wide"><table>\n')
         self.markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
@@ -158,7 +166,9 @@ class Prose:
     def _links(self, inline: Token, page: str) -> None:
         """Links lead to the book's pages; one that leads nowhere becomes words."""
         leads = True
-        for child in inline.children or []:
+        inline.children = [part for child in inline.children or []
+                           for part in self._with_listings(child, inline, page)]
+        for child in inline.children:
             if child.type == "link_open":
                 child.attrs["href"] = self.href(child.attrs["href"], page)
                 leads = child.attrs["href"] != ""
@@ -169,6 +179,21 @@ class Prose:
                 picture = (self.text.root / "assets" / child.attrs["src"]).read_text()
                 size = re.search(r'width="(\d+)" height="(\d+)"', picture)
                 child.attrs.update(width=size[1], height=size[2])
+
+    def _with_listings(self, child: Token, inline: Token, page: str) -> list[Token]:
+        """Where the prose names a listing, it becomes a link."""
+        if child.type != "text" or inline.content.startswith("**Listing"):
+            return [child]
+        made = []
+        for i, part in enumerate(LISTING.split(child.content)):
+            name = part[len("Listing "):]
+            if i % 2 and name in self.text.listings:
+                link = Token("link_open", "a", 1, attrs={"href": f"#listing-{name}"})
+                made += [link, Token("text", "", 0, content=part),
+                         Token("link_close", "a", -1)]
+            else:
+                made.append(Token("text", "", 0, content=part))
+        return made
 
     # ---- what is folded
 
