@@ -2,7 +2,7 @@
    search. Without this file all of the book can be read. */
 "use strict";
 
-const element = (tag, more) => Object.assign(document.createElement(tag), more);
+const make = (tag, more) => Object.assign(document.createElement(tag), more);
 const all = (what, below = document) => [...below.querySelectorAll(what)];
 
 /* ---- copying */
@@ -25,7 +25,7 @@ function addCopyButtons() {
   for (const pane of all(".pane")) {
     if (!typed(pane) || !pane.querySelector(".bar"))
       continue;
-    const button = element("button", { type: "button", textContent: "Copy" });
+    const button = make("button", { type: "button", textContent: "Copy" });
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(typed(pane));
       button.textContent = "Copied";
@@ -43,14 +43,14 @@ function addTicks() {
   for (const place of all(".caption, .exercise")) {
     if (place.id.startsWith("solution"))
       continue;
-    const box = element("input", { type: "checkbox", checked: done.has(place.id) });
+    const box = make("input", { type: "checkbox", checked: done.has(place.id) });
     box.addEventListener("change", () => {
       done[box.checked ? "add" : "delete"](place.id);
       localStorage.setItem("done", JSON.stringify([...done]));
     });
     const what = place.id.replace("-", " ");
     box.setAttribute("aria-label", `done: ${what}`);
-    const label = element("label", { className: "tick" });
+    const label = make("label", { className: "tick" });
     label.append(box, " done");
     place.append(label);
   }
@@ -58,7 +58,7 @@ function addTicks() {
     const ticks = part.dataset.ticks.split(" ").filter(Boolean);
     const count = ticks.filter(tick => done.has(tick)).length;
     if (count)
-      part.append(element("output", { textContent: count === ticks.length ? "✓ done"
+      part.append(make("output", { textContent: count === ticks.length ? "✓ done"
         : `${count} of ${ticks.length} done` }));
   }
 }
@@ -80,9 +80,9 @@ function find(words) {
 function excerpt(hit, word) {
   const at = Math.max(hit.low.indexOf(word), 0);
   const from = hit.text.lastIndexOf(" ", Math.max(at - 80, 0)) + 1;
-  const piece = element("p");
+  const piece = make("p");
   piece.append((from ? "… " : "") + hit.text.slice(from, at),
-    element("mark", { textContent: hit.text.slice(at, at + word.length) }),
+    make("mark", { textContent: hit.text.slice(at, at + word.length) }),
     hit.text.slice(at + word.length, at + 160) + " …");
   return piece;
 }
@@ -95,9 +95,9 @@ function search() {
   document.querySelector("#found").textContent = words.length
     ? `${hits.length} sections have “${query}”.` : "What do you look for?";
   for (const hit of hits.slice(0, 40)) {
-    const item = element("li");
-    const link = element("a", { href: hit.href, textContent: hit.title });
-    item.append(link, element("small", { textContent: hit.part }), excerpt(hit, words[0]));
+    const item = make("li");
+    const link = make("a", { href: hit.href, textContent: hit.title });
+    item.append(link, make("small", { textContent: hit.part }), excerpt(hit, words[0]));
     document.querySelector("ol.found").append(item);
   }
 }
