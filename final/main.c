@@ -160,8 +160,8 @@ static Options parse_options(int argc, char *argv[])
         if (name == 'h' || name == '?')
             exit(name == 'h' ? EXIT_SUCCESS : EXIT_FAILURE);
     }
-    if (optind < argc)
-        options.port = parse_number("port", argv[optind], 0, 65535);
+    while (optind < argc)
+        options.port = parse_number("port", argv[optind++], 0, 65535);
     return options;
 }
 
@@ -319,13 +319,13 @@ int main(int argc, char *argv[])
     setvbuf(stdout, NULL, _IOLBF, 0);
     const Options options = parse_options(argc, argv);
     signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */
+    Site *site = site_load(options.root); /* before Ctrl-C has to wait */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGALRM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* other threads inherit this */
-    Site *site = site_load(options.root);
     ThreadPool *workers, *loop_pool;
     Server server = {.loop_count = options.loops};
     int works = options.threads + QUEUE_CAPACITY;

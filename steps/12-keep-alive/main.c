@@ -113,12 +113,12 @@ int main(int argc, char *argv[])
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */
+    Site *site = site_load("."); /* before Ctrl-C has to wait for anything */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* the workers inherit this */
-    Site *site = site_load(".");
     ThreadPool *pool;
     int error = thread_pool_build(&pool, POOL_SIZE, QUEUE_CAPACITY);
     if (error != 0) {

@@ -33,6 +33,7 @@ static const char *type_of(const char *name)
         {".svg", "image/svg+xml"},
         {".png", "image/png"},
         {".jpg", "image/jpeg"},
+        {".jpeg", "image/jpeg"},
         {".gif", "image/gif"},
         {".webp", "image/webp"},
         {".ico", "image/x-icon"},
@@ -69,6 +70,12 @@ static bool read_page(int directory, const char *name, Page *page)
         if (page->path == NULL || page->body == NULL)
             die(name);
         page->size = fread(page->body, 1, (size_t)info.st_size, stream);
+        if (ferror(stream)) {
+            perror(name);
+            free(page->path);
+            free(page->body);
+            ordinary = false;
+        }
     }
     fclose(stream);
     return ordinary;

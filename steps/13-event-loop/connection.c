@@ -56,9 +56,9 @@ static void receive(Connection *connection, int64_t now)
     if (got == 0 || failed(got)) {
         connection->state = CONNECTION_CLOSED;
     } else if (got > 0) {
-        connection->size += (size_t)got;
-        if (connection->state == CONNECTION_IDLE)
+        if (connection->size == 0)
             set_state(connection, CONNECTION_HEAD, now);
+        connection->size += (size_t)got;
     }
 }
 

@@ -104,12 +104,12 @@ int main(int argc, char *argv[])
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */
+    Site *site = site_load("."); /* before Ctrl-C has to wait for anything */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* other threads inherit this */
-    Site *site = site_load(".");
     ThreadPool *pool = NULL;
     Loop *loop = loop_new();
     int error = loop == NULL ? errno : thread_pool_build(&pool, 1, 1);

@@ -130,12 +130,12 @@ int main(int argc, char *argv[])
     }
     int port = argc > 1 ? parse_number("port", argv[1], 0, 65535) : 7878;
     signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */
+    Site *site = site_load("."); /* before Ctrl-C has to wait for anything */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* other threads inherit this */
-    Site *site = site_load(".");
     ThreadPool *workers, *loop_pool;
     Loop *loops[LOOPS_MAX];
     int error = thread_pool_build(&workers, POOL_SIZE, QUEUE_CAPACITY);

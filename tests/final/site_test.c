@@ -155,6 +155,7 @@ Test(site, types)
         {"a.png", "image/png"},
         {"B.PNG", "image/png"},
         {"a.jpg", "image/jpeg"},
+        {"a.jpeg", "image/jpeg"},
         {"a.gif", "image/gif"},
         {"a.webp", "image/webp"},
         {"a.ico", "image/x-icon"},

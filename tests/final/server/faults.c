@@ -146,19 +146,29 @@ Test(faults, realloc_ENOMEM, .timeout = TIMEOUT)
 }
 
 /* A page that cannot be read is told, and left out; the other is there. */
-Test(faults, openat_fails_for_a_page, .timeout = TIMEOUT)
+static void fail_for_a_page(const char *name, int error)
 {
     char *folder = site_of(1000);
-    set_fault("openat", 1, EACCES, 1);
+    set_fault(name, 1, error, 1);
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
     int small = ask(&server, GET);
     int large = ask(&server, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
     cr_expect(eq(int, small + large, 200 + 404));
     char *errors = server_errors(&server);
-    cr_expect(strstr(errors, strerror(EACCES)) != NULL, "%s", errors);
+    cr_expect(strstr(errors, strerror(error)) != NULL, "%s", errors);
     free(errors);
     finish(&server);
     drop_site(folder);
+}
+
+Test(faults, openat_fails_for_a_page, .timeout = TIMEOUT)
+{
+    fail_for_a_page("openat", EACCES);
+}
+
+Test(faults, reading_a_page_fails, .timeout = TIMEOUT)
+{
+    fail_for_a_page("ferror", EIO);
 }
 
 /* A connection that cannot be watched ends, and does not wait for a time-out.

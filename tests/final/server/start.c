@@ -45,6 +45,7 @@ Test(server, options_that_make_no_sense)
         {"--threads 1000000", "1000000"},
         {"--root /nowhere", "/nowhere"},
         {"x", "x"},
+        {"0 x", "x"},
         {"99999999999999999999", "9999"},
         {"0x10", "0x10"},
     };
