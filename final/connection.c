@@ -215,6 +215,7 @@ static bool another(const Connection *connection)
 static void respond(Connection *connection, int status, int64_t now, bool last)
 {
     HttpRequest *request = &connection->request;
+    last = last || atomic_load(&connection->service->full); /* others wait */
     if (last && !another(connection))
         request->keep_alive = false;
     char path[HTTP_HEAD_MAX];
@@ -264,9 +265,16 @@ static void respond(Connection *connection, int status, int64_t now, bool last)
     send_rest(connection, now);
 }
 
-/* Answers the requests that have come, as far as the client takes answers. */
-static void answer_all(Connection *connection, int64_t now)
+void connection_advance(Connection *connection, int64_t now)
 {
+    if (connection->state == CONNECTION_NEW)
+        set_state(connection, CONNECTION_IDLE, now);
+    if (connection->state == CONNECTION_WRITE)
+        send_rest(connection, now);
+    else if (connection->state == CONNECTION_WORK)
+        respond(connection, 200, now, stopping(connection));
+    else
+        receive(connection, now);
     for (int i = 0; connection->state == CONNECTION_HEAD; i++) {
         if (i == TURN_MAX) { /* the others first, then the next request */
             set_state(connection, CONNECTION_WRITE, now);
@@ -284,23 +292,11 @@ static void answer_all(Connection *connection, int64_t now)
     }
 }
 
-void connection_advance(Connection *connection, int64_t now)
-{
-    if (connection->state == CONNECTION_NEW)
-        set_state(connection, CONNECTION_IDLE, now);
-    if (connection->state == CONNECTION_WRITE)
-        send_rest(connection, now);
-    else if (connection->state == CONNECTION_WORK)
-        respond(connection, 200, now, stopping(connection));
-    else
-        receive(connection, now);
-    answer_all(connection, now);
-}
-
 void connection_refuse(Connection *connection, int64_t now)
 {
     respond(connection, 503, now, true);
-    answer_all(connection, now);
+    if (connection->state == CONNECTION_HEAD) /* another: in the next turn */
+        set_state(connection, CONNECTION_WRITE, now);
 }
 
 void connection_expire(Connection *connection, int64_t now)
@@ -326,13 +322,16 @@ void connection_expire(Connection *connection, int64_t now)
  * takes an answer too slowly. */
 static void make_room(Connection *connection, int64_t now)
 {
+    int64_t since = connection->deadline - times[CONNECTION_IDLE];
+    bool idle = connection->state == CONNECTION_IDLE && now >= since + SECOND;
+    if (idle) /* or has something come just now? */
+        connection_advance(connection, now);
     bool missing = count_missing(connection) > 0;
-    int64_t idle = now - (connection->deadline - times[CONNECTION_IDLE]);
     if (missing && now >= due(connection, HURRIED, now))
         cut(connection);
     else if (connection->state == CONNECTION_DRAIN)
         connection->state = CONNECTION_CLOSED;
-    else if (!missing && connection->state == CONNECTION_IDLE && idle >= SECOND)
+    else if (idle && !missing && connection->state == CONNECTION_IDLE)
         finish(connection, now);
 }
 

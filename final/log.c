@@ -2,6 +2,7 @@
 #include "thread_pool.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -23,6 +24,22 @@ struct Log {
     bool closed;
 };
 
+/* Writes to a file. Returns how many bytes it has taken before it failed. */
+static size_t write_all(int file, const char *lines, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t written = write(file, lines + done, size - done);
+        if (written > 0)
+            done += (size_t)written;
+        else if (errno == EAGAIN) /* somebody else has made it non-blocking */
+            poll(&(struct pollfd){.fd = file, .events = POLLOUT}, 1, -1);
+        else if (errno != EINTR)
+            break;
+    }
+    return done;
+}
+
 /* Runs in the writer's thread: writes what there is, while others go on adding
  * to another buffer. */
 static void write_lines(void *arg)
@@ -35,23 +52,20 @@ static void write_lines(void *arg)
         if (log->size == 0)
             break;
         char *lines = log->lines;
-        size_t size = log->size;
-        if (log->dropped > 0)
-            size += (size_t)sprintf(lines + size, "%ld lines dropped\n",
-                                    log->dropped);
+        size_t size = log->size, told = 0;
+        long dropped = log->dropped;
+        if (dropped > 0)
+            told = (size_t)sprintf(lines + size, "%ld lines dropped\n", dropped);
         log->lines = log->spare;
         log->spare = lines;
         log->size = 0;
-        log->dropped = 0;
         pthread_mutex_unlock(&log->mutex);
-        for (size_t done = 0; done < size;) {
-            ssize_t written = write(log->file, lines + done, size - done);
-            if (written > 0)
-                done += (size_t)written;
-            else if (errno != EINTR)
-                break; /* nobody can read it any more */
-        }
+        size_t done = write_all(log->file, lines, size + told);
         pthread_mutex_lock(&log->mutex);
+        if (done == size + told)
+            log->dropped -= dropped;
+        for (; done < size; done++) /* it has failed */
+            log->dropped += lines[done] == '\n';
     }
     pthread_mutex_unlock(&log->mutex);
 }

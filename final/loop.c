@@ -190,13 +190,16 @@ static void hang_up(Loop *loop, Connection *connection)
 /* Looks why a connection is ready that a worker has. */
 static void look_at_lent(Loop *loop, Connection *connection)
 {
-    char byte;
-    ssize_t got = recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = recv(connection->socket, connection->input + connection->size,
+                       HTTP_HEAD_MAX - connection->size, MSG_DONTWAIT);
     bool error = got == -1 && errno != EAGAIN && errno != EINTR;
-    if (got == 0)
+    if (got > 0)
+        connection->size += (size_t)got;
+    if (got == 0) /* or there is more than we have room for */
         atomic_store(&connection->ended, true);
     /* If nothing is watched for, only a failure makes it ready. */
-    if (error || connection->events == 0 || !watch(loop, connection, 0))
+    if (error || connection->events == 0
+        || (got == 0 && !watch(loop, connection, 0)))
         hang_up(loop, connection);
 }
 
@@ -204,7 +207,7 @@ static void look_at_lent(Loop *loop, Connection *connection)
  * afterwards, or gone. */
 static void settle(Loop *loop, Connection *connection, int64_t now)
 {
-    while (connection->state == CONNECTION_WORK) {
+    if (connection->state == CONNECTION_WORK) {
         if (lend(connection)) {
             if (!watch(loop, connection, POLLIN))
                 hang_up(loop, connection);

@@ -196,6 +196,10 @@ static int listen_on(const char *host, int port)
         exit(EXIT_FAILURE);
     }
     freeaddrinfo(address);
+#ifdef TCP_USER_TIMEOUT /* they inherit this as well; ms */
+    int limit = 30 * SECOND;
+    setsockopt(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
+#endif
     bool colons = strchr(host, ':') != NULL;
     printf("Listening on http://%s%s%s:%d\n", colons ? "[" : "", host,
            colons ? "]" : "", ntohs(bound.sin6_port));
@@ -319,6 +323,7 @@ int main(int argc, char *argv[])
     setvbuf(stdout, NULL, _IOLBF, 0);
     const Options options = parse_options(argc, argv);
     signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */
+    signal(SIGXFSZ, SIG_IGN); /* nor a log that may not grow (ulimit -f) */
     Site *site = site_load(options.root); /* before Ctrl-C has to wait */
     sigset_t signals;
     sigemptyset(&signals);

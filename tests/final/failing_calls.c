@@ -2,11 +2,13 @@
  * Linked with the server in place of some functions (ld --wrap): the call
  * that FAULT="name N errno times" says, the Nth of that name, fails, and so do
  * those after it, so many times in all. So is every call in the program made to
- * fail once, on every path that comes to it. With JITTER=seed none fails, but
+ * fail once, on every path that comes to it. With FAULT_SIGNAL it does not fail,
+ * but SIGTERM comes. With JITTER=seed none fails, but
  * many come late, each time others: so the threads meet in many orders.
  */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -56,6 +58,8 @@ static bool fails(const char *name)
     if (call < first || call >= first + times)
         return false;
     tell();
+    if (getenv("FAULT_SIGNAL") != NULL)
+        return kill(getpid(), SIGTERM) != 0;
     errno = error;
     return true;
 }

@@ -41,14 +41,16 @@ Test(server, sleepers_that_left_hold_nothing)
 
 /* The same without a reset: clients that just close, perhaps with a word left.
  * What they asked for may still be wanted, but not when others wait. */
-static void sleepers_close(const char *request)
+static void sleepers_close(const char *request, const char *later)
 {
     Server server = start_crowded("", NULL);
     Client sleepers[100];
     crowd_in(&server, sleepers, 100, request);
     pass(0.3);
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
+        say(&sleepers[i], later);
         leave(&sleepers[i]);
+    }
     for (int i = 0; i < 5; i++)
         cr_expect(lt(dbl, asking(&server, GET, 200), 2));
     cr_expect(lt(dbl, asking_until_taken(&server, SLEEP), 5 + 5 + 1));
@@ -61,12 +63,17 @@ static void sleepers_close(const char *request)
 
 Test(server, sleepers_that_closed_hold_nothing)
 {
-    sleepers_close(SLEEP);
+    sleepers_close(SLEEP, "");
 }
 
 Test(server, sleepers_that_closed_with_a_word_left_hold_nothing)
 {
-    sleepers_close(SLEEP GET);
+    sleepers_close(SLEEP GET, "");
+}
+
+Test(server, sleepers_that_closed_with_a_late_word_hold_nothing)
+{
+    sleepers_close(SLEEP, GET);
 }
 
 /* Who stays has work done, but not with the last descriptor. */
@@ -177,6 +184,53 @@ Test(server, dribbling_readers_make_room)
 Test(server, fast_readers_that_dribble_then_make_room)
 {
     readers_make_room(4000000);
+}
+
+/* Each asks in time, and has always begun to ask for more: so it is never idle.
+ * Whoever comes then waits for the rest of one request, and not for ever. */
+Test(server, who_always_asks_again_makes_room)
+{
+    enum { CROWD = 80 };
+    Server server = start_crowded("", NULL);
+    Client crowd[CROWD];
+    crowd_in(&server, crowd, CROWD, GET "G");
+    pass(0.3);
+    Client honest = client(&server);
+    say(&honest, GET);
+    double begun = now();
+    while (honest.size == 0 && now() < begun + 2 * timeouts[HEAD] + SLACK) {
+        take_in(&honest, timeouts[HEAD] / 2);
+        for (int i = 0; i < CROWD; i++)
+            send(crowd[i].socket, &GET "G"[1], strlen(GET), MSG_NOSIGNAL);
+    }
+    cr_expect(eq(int, reply_to(&honest, false, 0).status, 200));
+    leave(&honest);
+    for (int i = 0; i < CROWD; i++)
+        leave(&crowd[i]);
+    finish(&server);
+}
+
+/* What is on its way to a client that says that it says no more, and reads
+ * nothing, is the system's to send; but not for longer than an answer has. */
+Test(server, who_never_reads_is_forgotten_by_the_system)
+{
+    enum { DEAF = 8 };
+    char *folder = site_of(300000);
+    Server server = start_with("--quiet --root .", (Options){.folder = folder});
+    Client deaf[DEAF];
+    for (int i = 0; i < DEAF; i++) {
+        deaf[i] = ask_for_large(&server, 4096);
+        shutdown(deaf[i].socket, SHUT_WR);
+    }
+    for (Wait wait = {0}; queues(&server).deaf < DEAF; moment())
+        cr_assert(still_waiting(&wait, patience()));
+    for (Wait wait = {0}; queues(&server).deaf > 0; moment())
+        cr_assert(still_waiting(&wait, timeouts[WRITE] + SLACK), "%d are kept",
+                  queues(&server).deaf);
+    for (int i = 0; i < DEAF; i++)
+        leave(&deaf[i]);
+    finish(&server);
+    drop_site(folder);
 }
 
 /* The system's memory is ours to bound, too: 512 KB for each client. */

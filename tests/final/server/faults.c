@@ -171,6 +171,17 @@ Test(faults, reading_a_page_fails, .timeout = TIMEOUT)
     fail_for_a_page("ferror", EIO);
 }
 
+/* However long it takes to read all pages, Ctrl-C ends that. */
+Test(faults, a_signal_while_pages_are_read, .timeout = TIMEOUT)
+{
+    set_fault("openat", 1, 0, 1);
+    setenv("FAULT_SIGNAL", "1", 1);
+    Server server = start_with("--quiet", (Options){.may_end = true});
+    cr_expect(eq(int, server.port, 0));
+    int status = ended(&server);
+    cr_expect(eq(int, status, -1));
+}
+
 /* A connection that cannot be watched ends, and does not wait for a time-out.
  */
 Test(faults, epoll_ctl_fails_for_a_connection, .timeout = TIMEOUT)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Asks for something that is not there, with a path of 7 KB. */
@@ -150,6 +151,20 @@ Test(server, a_log_without_a_reader)
     Server server = start_with("", (Options){.unread = true});
     close(server.pipe);
     for (int i = 0; i < 300; i++)
+        cr_assert(eq(int, ask(&server, GET), 200), "client %d", i);
+    finish(&server);
+}
+
+/* The system has a signal for a file that may not grow: it ends programs. */
+Test(server, a_log_that_may_not_grow)
+{
+    struct rlimit usual, small;
+    getrlimit(RLIMIT_FSIZE, &usual);
+    small = (struct rlimit){4096, usual.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    Server server = start_with("", (Options){0});
+    setrlimit(RLIMIT_FSIZE, &usual);
+    for (int i = 0; i < 200; i++)
         cr_assert(eq(int, ask(&server, GET), 200), "client %d", i);
     finish(&server);
 }
