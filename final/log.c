@@ -55,7 +55,8 @@ static void write_lines(void *arg)
         size_t size = log->size, told = 0;
         long dropped = log->dropped;
         if (dropped > 0)
-            told = (size_t)sprintf(lines + size, "%ld lines dropped\n", dropped);
+            told =
+                (size_t)sprintf(lines + size, "%ld lines dropped\n", dropped);
         log->lines = log->spare;
         log->spare = lines;
         log->size = 0;

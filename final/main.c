@@ -197,7 +197,7 @@ static int listen_on(const char *host, int port)
     }
     freeaddrinfo(address);
 #ifdef TCP_USER_TIMEOUT /* they inherit this as well; ms */
-    int limit = 30 * SECOND;
+    int limit = 30000;
     setsockopt(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
 #endif
     bool colons = strchr(host, ':') != NULL;
@@ -245,13 +245,14 @@ static int count_descriptors(void)
 }
 
 /* Accepts connections and hands them round, at most a batch of them. Returns
- * false if there is no room for another one. */
+ * false if somebody waits for whom there is no room. */
 static bool let_in(Server *server)
 {
+    struct pollfd waiting = {.fd = server->listener, .events = POLLIN};
     for (int i = 0; i < BATCH; i++) {
         Service *service = &server->service;
         if (atomic_load(&service->connections) >= server->room)
-            return false;
+            return poll(&waiting, 1, 0) == 0;
         int socket = accept(server->listener, NULL, NULL);
         Connection *connection =
             socket != -1 ? connection_new(socket, service) : NULL;
@@ -297,6 +298,8 @@ static void serve(Server *server, int stop)
             for (int i = 0; !known && i < server->loop_count; i++)
                 loop_look_around(server->loops[i]);
             full = !let_in(server);
+            if (!full)
+                atomic_store(&server->service.full, false);
         }
     }
 }
@@ -309,10 +312,12 @@ static void let_in_the_rest(Server *server)
     struct pollfd listener = {.fd = server->listener, .events = POLLIN};
     int64_t end = loop_clock() + STOP_TIME / 2;
     while (poll(&listener, 1, 0) == 1 && loop_clock() < end) {
-        char byte;
+        char bytes[8];
+        if (let_in(server))
+            continue;
         atomic_store(&server->service.full, true);
-        if (!let_in(server) && poll(&bell, 1, 100) == 1
-            && read(server->bell, &byte, 1) != 1)
+        if (poll(&bell, 1, 100) == 1
+            && read(server->bell, bytes, sizeof bytes) < 1)
             break;
     }
     close(server->listener);

@@ -2,9 +2,9 @@
  * Linked with the server in place of some functions (ld --wrap): the call
  * that FAULT="name N errno times" says, the Nth of that name, fails, and so do
  * those after it, so many times in all. So is every call in the program made to
- * fail once, on every path that comes to it. With FAULT_SIGNAL it does not fail,
- * but SIGTERM comes. With JITTER=seed none fails, but
- * many come late, each time others: so the threads meet in many orders.
+ * fail once, on every path that comes to it. With FAULT_SIGNAL none fails, but
+ * SIGTERM comes then. With JITTER=seed none fails, but many come late, each
+ * time others: so the threads meet in many orders.
  */
 
 #include <errno.h>

@@ -216,6 +216,7 @@ Test(server, who_never_reads_is_forgotten_by_the_system)
 {
     enum { DEAF = 8 };
     char *folder = site_of(300000);
+    setenv("PROGRAM", setting("PROGRAM_REAL"), 1);
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
     Client deaf[DEAF];
     for (int i = 0; i < DEAF; i++) {
@@ -225,7 +226,7 @@ Test(server, who_never_reads_is_forgotten_by_the_system)
     for (Wait wait = {0}; queues(&server).deaf < DEAF; moment())
         cr_assert(still_waiting(&wait, patience()));
     for (Wait wait = {0}; queues(&server).deaf > 0; moment())
-        cr_assert(still_waiting(&wait, timeouts[WRITE] + SLACK), "%d are kept",
+        cr_assert(still_waiting(&wait, 30 + SLACK), "%d are kept",
                   queues(&server).deaf);
     for (int i = 0; i < DEAF; i++)
         leave(&deaf[i]);

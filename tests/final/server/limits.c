@@ -69,6 +69,26 @@ Test(server, an_idle_connection_makes_room)
     finish(&server);
 }
 
+/* But not if nobody waits: all places may be taken. */
+Test(server, a_full_house_is_no_crowd)
+{
+    int room = capacity();
+    Server server = start_crowded("", NULL);
+    Client clients[FEW];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < room; i++) {
+            if (round == 0)
+                clients[i] = client(&server);
+            say(&clients[i], GET);
+            cr_assert(eq(int, reply(&clients[i]).status, 200), "client %d", i);
+        }
+        pass(timeouts[IDLE] / 4);
+    }
+    for (int i = 0; i < room; i++)
+        leave(&clients[i]);
+    finish(&server);
+}
+
 /* All descriptors are taken by clients in the middle of their requests. */
 Test(server, out_of_descriptors_without_spinning)
 {
@@ -93,23 +113,13 @@ Test(server, out_of_descriptors_without_spinning)
     finish(&server);
 }
 
-/* Asks on a connection that goes on. */
-static void ask_again(Client *busy)
-{
-    say(busy, GET);
-    Reply answer = reply(busy);
-    cr_assert(eq(int, answer.status, 200));
-    free(answer.body);
-}
-
 /* That there is room again is noticed at once, not when all is quiet. */
 Test(server, room_is_noticed_while_another_keeps_it_busy)
 {
     int room = capacity();
     Server server = start_crowded("", NULL);
     Client busy = client(&server), half[FEW], waiting;
-    say(&busy, GET);
-    cr_assert(eq(int, reply(&busy).status, 200));
+    say(&busy, "GET / HTTP/1.1\r\nX: ");
     for (int i = 0; i < room - 1; i++) {
         half[i] = client(&server);
         say(&half[i], "GET / HT");
@@ -117,14 +127,14 @@ Test(server, room_is_noticed_while_another_keeps_it_busy)
     waiting = client(&server);
     say(&waiting, GET);
     double begun = now();
-    for (; now() < begun + 0.2; take_in(&waiting, 0))
-        ask_again(&busy);
+    for (; now() < begun + 0.2; take_in(&waiting, 0.001))
+        say(&busy, "x");
     cr_assert(eq(sz, waiting.size, 0), "there was room for another");
     for (int i = 0; i < room - 1; i++)
         leave(&half[i]);
     for (begun = now(); now() < begun + SLACK && waiting.size == 0;) {
-        ask_again(&busy);
-        take_in(&waiting, 0);
+        say(&busy, "x");
+        take_in(&waiting, 0.001);
     }
     cr_expect(lt(dbl, now() - begun, 0.9)); /* not after the next second */
     leave(&busy);
@@ -149,9 +159,10 @@ Test(server, room_is_noticed_at_once)
             cr_assert(eq(int, reply(&half[i]).status, 200));
         }
         waiting = client(&server);
-        say(&waiting, "GET / HT");
+        say(&waiting, GET "GET / HT");
         moment();
         leave(&half[round]);
+        cr_assert(eq(int, reply(&waiting).status, 200));
         half[round] = waiting;
     }
     cr_expect(lt(dbl, now() - begun, SLACK));
