@@ -306,6 +306,9 @@ Test(connection, work)
     advance(refused);
     connection_refuse(refused->connection, 0);
     receive(refused);
+    cr_expect(eq(int, count(refused, "HTTP/1.1 200 OK"), 0)); /* next turn */
+    advance(refused);
+    receive(refused);
     cr_expect(eq(int, count(refused, "HTTP/1.1 503 Service Unav"), 1));
     cr_expect(eq(int, count(refused, "HTTP/1.1 200 OK"), 1));
     cr_expect(eq(int, refused->connection->state, CONNECTION_IDLE));
