@@ -172,8 +172,14 @@ def make(text, program, folder):
     code.look_up([pc for state in states for t in state["threads"]
                   for pc in (t["pc"], *t["calls"])])
     types, order = Types(program), sorted(people)
-
-    watched = watch(states, told, code)
+    watched, kind = watch(states, told, code), types.struct(root)
+    for state in states:
+        state["root"] = start_of(kind, state)
+        for thread in state["threads"]:
+            name_variable(thread, kind, state["root"], watched)
+    for step in steps:
+        for line in step["steps"]:
+            name_variable(line, kind, states[number[step["from"]]]["root"], watched)
 
     def place(line):
         """Its file and line; where a function begins, its name, not its brace."""
@@ -199,15 +205,12 @@ def make(text, program, folder):
                 sleeping.setdefault(story.named(thread["object"]), []).append(
                     order.index(thread["id"]))
         here = {t["id"]: t for t in state["threads"]}
-        memory = Memory(state["memory"], types)
-        kind = types.struct(root)
-        where = next((address for address, data in state["memory"]
-                      if kind and len(data) // 2 == int(kind["byte_size"], 0)), None)
+        memory, where = Memory(state["memory"], types), state["root"]
         return {"threads": [thread_now(here[i]) if i in here else None
                             for i in order],
                 "locked": locked, "sleeping": sleeping,
-                "variables": {name: word(state, place, size)
-                              for (place, size), name in watched.items()},
+                "variables": {name: word(state, at, size)
+                              for at, (size, name) in watched.items()},
                 "value": memory.value(kind, where) if where else None}
 
     def line_now(line):
@@ -250,9 +253,26 @@ def why(thread, story):
             }.get(thread["action"]) or story.waits_for(thread)[0]
 
 
+def start_of(kind, state):
+    """Where the queue, or the pool, is: the first block of that size; or None."""
+    return next((address for address, data in state["memory"]
+                 if kind and len(data) // 2 == int(kind["byte_size"], 0)), None)
+
+
+def name_variable(line, kind, start, watched):
+    """Says what is read or written, if it is a part of the queue, or watched."""
+    place = line.get("place")
+    if place in watched:
+        line["variable"] = watched[place][1]
+    elif place and start:
+        for member in kind["children"]:
+            if member.get("data_member_location") == str(place - start):
+                line["variable"] = member["name"]
+
+
 def watch(states, told, code):
-    """The variables outside of the heap that threads race for: {(address, size):
-    name}, by the lines that write them."""
+    """The variables outside of the heap that threads race for: {address: (size,
+    name)}, by the lines that write them."""
     heap = [(start, start + len(data) // 2) for state in states
             for start, data in state["memory"]]
     found = {}
@@ -261,7 +281,7 @@ def watch(states, told, code):
             r"([\w.>-]+) *=[^=]", code.source(line["pc"]) if line["pc"] else "")
         if (place and name and line["action"] == "write"
                 and not any(start <= place < end for start, end in heap)):
-            found.setdefault((place, line["size"]), name[1])
+            found.setdefault(place, (line["size"], name[1]))
     return found
 
 

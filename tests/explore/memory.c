@@ -48,7 +48,10 @@ static int block_count;
 static Shadow *shadow;    /* of memory, then of data and bss */
 static uint32_t *touched; /* in which run was this line of LINE bytes used? */
 static char *data_copy;
-static const void *races[RACES];
+static struct {
+    const void *pc;
+    bool on_stack; /* there is one for a local variable */
+} races[RACES];
 static int race_count;
 
 char *stack_of(int thread)
@@ -162,29 +165,44 @@ uint64_t memory_name(const void *address)
     return mix(block->name, (uint64_t)((const char *)address - block->start));
 }
 
-static bool is_race(const void *pc)
+static bool on_stack(const char *address)
 {
+    size_t offset = (size_t)(address - memory);
+    return offset >= HEAP && offset < HEAP + THREADS * STACK;
+}
+
+/* Whether an access there is a step. Those to a thread's own variables are not,
+ * unless others use these: one line may touch both. */
+static bool is_race(const void *pc, const void *address)
+{
+    bool mine = (size_t)((const char *)address - stack_of(self->id)) < STACK;
     for (int i = 0; i < race_count; i++)
-        if (races[i] == pc)
+        if (races[i].pc == pc && (!mine || races[i].on_stack))
             return true;
     return false;
 }
 
-static void add_race(const void *pc)
+static void add_race(const void *pc, const char *address)
 {
-    if (is_race(pc) || race_count == RACES)
+    int i = 0;
+    while (i < race_count && races[i].pc != pc)
+        i++;
+    if (i == RACES
+        || (i < race_count && races[i].on_stack >= on_stack(address)))
         return;
-    races[race_count++] = pc;
+    races[i].pc = pc;
+    races[i].on_stack = on_stack(address);
+    race_count += i == race_count;
     new_races = true;
 }
 
 /* An access that nothing puts in order with an earlier one of another. */
 static void found_race(int other, uint32_t other_pc, const void *pc,
-                       bool writes, bool other_writes)
+                       const char *address, bool writes, bool other_writes)
 {
     const void *before = (const void *)(uintptr_t)other_pc;
-    add_race(before);
-    add_race(pc);
+    add_race(before, address);
+    add_race(pc, address);
     if (weak_fails)
         fail("race", pc,
              "%s what %s %s at {%p}, and nothing puts the two in order",
@@ -205,10 +223,11 @@ static void look_for_races(const char *address, size_t size, bool writes,
             touched[(byte - shadow) / LINE] = run;
         if (byte->writer != self->id
             && byte->written > self->clock.at[byte->writer])
-            found_race(byte->writer, byte->written_at, pc, writes, true);
+            found_race(byte->writer, byte->written_at, pc, address + i, writes,
+                       true);
         for (int t = 0; writes && t < THREADS; t++)
             if (t != self->id && byte->read[t] > self->clock.at[t])
-                found_race(t, byte->read_at[t], pc, true, false);
+                found_race(t, byte->read_at[t], pc, address + i, true, false);
         uint32_t now = self->clock.at[self->id], at = (uint32_t)(uintptr_t)pc;
         if (writes) {
             byte->written = now;
@@ -245,7 +264,7 @@ void access_memory(const void *address, size_t size, bool writes,
 {
     if (self == NULL || size == 0)
         return;
-    if (race_count > 0 && is_race(pc))
+    if (race_count > 0 && is_race(pc, address))
         access_step(address, size, writes ? WRITE : READ, pc);
     check_alive(address, size, writes, pc);
     look_for_races(address, size, writes, pc);
@@ -280,7 +299,7 @@ static void free_block(void *address, const void *pc)
     Block *block = block_of(address);
     if (block == NULL || block->start != address)
         fail("not-allocated", pc, "frees what was not allocated");
-    if (is_race(pc))
+    if (is_race(pc, address))
         access_step(address, 1, FREE, pc);
     if (block->freed_at != NULL)
         fail("freed", pc, "frees what %s has freed already, at {%p}",

@@ -528,6 +528,8 @@ static void print_thread(const Thread *t)
         fprintf(out, ", \"text\": ");
         print_text(t->awaits);
     }
+    if (graph && (t->action == READ || t->action == WRITE))
+        fprintf(out, ", \"place\": %lu", number(t->place));
     if (t->action == WAKE && t->signalled)
         fprintf(out, ", \"signalled\": true");
     if (t->object != NULL)

@@ -78,11 +78,13 @@ def last_part(expression):
     return words[-1] if words else expression
 
 
-def number(line):
-    """What an access has read or written, if that can be told."""
-    if "value" not in line or line["value"] and line["size"] == 8:
-        return ""
-    return " NULL" if line["size"] == 8 else f" {line['value']}"
+def access(does, to, line):
+    """What an access reads or writes, and where, if that can be told."""
+    name = line.get("variable", "")
+    if "value" in line and not (line["value"] and line["size"] == 8):
+        value = str(line["value"]) if line["size"] < 8 else "NULL"
+        return f"{does} {value} {to} {name}" if name else f"{does} {value}"
+    return f"{does} {name}" if name else does
 
 
 class Story:
@@ -148,7 +150,8 @@ class Story:
             "create": f"creates {other}", "join": f"joins {other}",
             "destroy": f"destroys {thing}", "post": f"posts {thing}",
             "take": f"takes {thing}", "atomic": "uses an atomic variable",
-            "read": "reads" + number(step), "write": "writes" + number(step),
+            "read": access("reads", "from", step),
+            "write": access("writes", "to", step),
             "free": "frees",
             "yield": "lets others go first", "sleep": "sleeps",
             "await": f"goes on: {step.get('text', '')}", "go": "goes on",
