@@ -65,20 +65,23 @@ function addTicks() {
 
 /* ---- searching */
 
-/* The sections in which all words stand, those with one in the title first. */
+/* The sections in which all words stand; first those with them in the title. */
 function find(words) {
   return INDEX.map(([href, part, title, text]) => {
-    const low = text.toLowerCase(), head = `${part} ${title}`.toLowerCase();
-    const hits = words.map(word =>
-      (head.includes(word) ? 100 : 0) + low.split(word).length - 1);
-    return { href, part, title, text, low, rank: hits.includes(0) ? 0
-      : hits.reduce((sum, hit) => sum + hit) };
+    const low = text.toLowerCase(), head = title.toLowerCase();
+    const hits = words.map(word => (head.includes(word) ? 10 : 0) +
+      Math.min(low.split(word).length - 1, 9));
+    const rank = hits.includes(0) ? 0 : hits.reduce((sum, hit) => sum + hit) +
+      (head.includes(words.join(" ")) ? 99 : 0);
+    return { href, part, title, text, low, rank };
   }).filter(hit => hit.rank).sort((a, b) => b.rank - a.rank);
 }
 
 /* Some words around the first hit, which is marked. */
 function excerpt(hit, word) {
-  const at = Math.max(hit.low.indexOf(word), 0);
+  const at = hit.low.indexOf(word);
+  if (at === -1)
+    return make("p", { textContent: hit.text.slice(0, 200) });
   const from = hit.text.lastIndexOf(" ", Math.max(at - 80, 0)) + 1;
   const piece = make("p");
   piece.append((from ? "… " : "") + hit.text.slice(from, at),

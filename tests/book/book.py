@@ -44,7 +44,15 @@ except ModuleNotFoundError:
 
 PAGE_MAX = 90_000  # bytes of the text; what is longer is parted at a heading
 BOOK = ROOT / "build/book"
-TIMELINE = ROOT / "build/timeline.svg"  # the reader's own: make timeline HTML=yes
+# Of the reader's own program: make timeline HTML=yes, make explore HTML=yes.
+TIMELINE = ROOT / "build/timeline.svg"
+EXPLORED = ROOT / "build/explore.html"
+
+
+def unmarked(source: str) -> str:
+    """The words of a piece of Markdown."""
+    source = re.sub(r"\]\([^)]*\)|\[\^[^]]*\]:?|<[^>]*>|[*`\[|]", "", source)
+    return re.sub(r"\s+", " ", source).strip()
 
 
 def below(listing: str) -> str:
@@ -193,6 +201,10 @@ class Book:
         if TIMELINE.exists():
             items += ('<li><a href="timeline.html">Who waits for whom: your own '
                       'program, measured</a></li>\n')
+        if EXPLORED.exists():
+            items += ('<li><a href="explore.html">Threads to step through: your own '
+                      'program</a></li>\n')
+            self.made["explore.html"] = EXPLORED.read_text()
         if self.printed:
             items += '<li><a href="book.pdf">The book for print (PDF)</a></li>\n'
         body = (f'{self.prose.page(top)}<h2 id="contents">Contents</h2>\n'
@@ -317,14 +329,18 @@ class Book:
                    head='<script src="search-index.js" defer></script>\n')
         index, bounds = [], [h for h in self.text.headings if h.line > 33]
         ends = [h.line for h in bounds[1:]] + [len(self.text.lines) + 1]
-        prose = {line.origin: line.text for line in self.text.prose}
+        prose = {line.origin: line.text for line in self.text.prose if not re.match(
+            r"(In|New file) `|\*\*(Listing|Solution) ", line.text)}
         for heading, end in zip(bounds, ends):
             words = " ".join(prose.get(i, "") for i in range(heading.line + 1, end))
-            words = re.sub(r"\]\([^)]*\)|\[\^[^]]*\]:?|<[^>]*>|[*`\[|]", "", words)
             part = [h.title for h in self.text.headings
                     if h.level == 2 and h.line <= heading.line][-1]
             index.append([self.href("#" + heading.anchor, ""), part, heading.title,
-                          re.sub(r"\s+", " ", words).strip()])
+                          unmarked(words)])
+        for line in prose.values():
+            if match := re.match(r'\| <a id="([^"]*)"></a>(.*?) \| (.*?) \|', line):
+                index.append([self.href("#" + match[1], ""), "Words",
+                              unmarked(match[2]), unmarked(match[3])])
         self.made["search-index.js"] = "const INDEX = " + json.dumps(
             index, ensure_ascii=False, separators=(",", ":")) + ";\n"
 
