@@ -2,7 +2,8 @@
 
 The reader's files are compiled for ThreadSanitizer, and then their symbols are
 renamed: what they define becomes reader_…, so that it cannot be mistaken for
-ours; what they call and model.c models becomes model_…; and what is neither
+ours; what they call and model.c models becomes model_…; what one file of theirs
+calls in another, and scenarios.c looks at first, asked_…; and what is neither
 modelled nor known to be harmless ends the exploration when it is called.
 """
 
@@ -80,6 +81,7 @@ def interface(cc, folder, can):
     if result.returncode != 0:
         raise CannotBuild(result.stderr.splitlines()[0])
     for function, name in (("job_queue_new", "NEW"), ("job_queue_push", "PUSH"),
+                           ("job_queue_try_push", "TRY_PUSH"),
                            ("job_queue_pop", "POP"),
                            ("job_queue_close", "CLOSE"),
                            ("thread_pool_destroy", "DESTROY"),
@@ -174,8 +176,10 @@ def build_explorer(folder, can, build, scenarios=None, only="*.c"):
         elif not HARMLESS.match(name):
             names[name] = "refused_" + name
             refused.add(name)
-    for path in objects:
-        rename(path, names)
+    asked = {name[len("asked_"):] for name in symbols(scenario)[1]
+             if name.startswith("asked_")}
+    for path, (lacks, _) in zip(objects, tables):
+        rename(path, {**names, **{name: "asked_" + name for name in lacks & asked}})
     rename_api = build / "scenarios.names"
     rename_api.write_text("".join(f"{name} reader_{name}\n"
                                   for name in sorted(symbols(scenario)[0]

@@ -99,6 +99,8 @@ struct Thread {
     bool paused;            /* a signal's handler runs in it */
     const void *pc;
     bool timed, signalled;
+    bool told_end;         /* pop has said to it that no job is to come */
+    const void *called_at; /* stands for the caller of what it calls next */
     Outcome outcome;
     long arrived; /* when it began to wait: the order of those who do */
 

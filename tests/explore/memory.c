@@ -18,6 +18,7 @@
 #define BLOCKS 4096
 #define RACES 256
 #define LINE 64
+#define UNSET 0xa5a5a5a5 /* what malloc leaves in memory */
 
 /* Who used a byte last. Is meant only if its run is the current one. */
 typedef struct {
@@ -136,6 +137,8 @@ static void check_alive(const char *address, size_t size, bool writes,
     size_t offset = (size_t)(address - memory);
     if ((uintptr_t)address < 4096)
         fail("null", pc, "%s through a pointer that is NULL", does);
+    if ((uintptr_t)address >> 32 == UNSET)
+        fail("never-set", pc, "%s through a pointer that was never set", does);
     if (offset < HEAP) {
         const Block *block = block_of(address);
         if (block == NULL || address + size > block->start + block->size)
@@ -288,7 +291,7 @@ static void *allocate(size_t alignment, size_t size, const void *pc)
         (Block){memory + used, size, pc,
                 NULL,          0,    mix(self->history, ++self->allocations)};
     used += size;
-    memset(block->start, 0xa5, size); /* not what it should be */
+    memset(block->start, UNSET & 0xff, size); /* not what it should be */
     return block->start;
 }
 
@@ -451,7 +454,12 @@ void __tsan_init(void)
 
 void __tsan_func_entry(const void *caller)
 {
-    if (self != NULL && self->call_depth++ < CALLS)
+    if (self == NULL)
+        return;
+    if (self->called_at != NULL)
+        caller = self->called_at;
+    self->called_at = NULL;
+    if (self->call_depth++ < CALLS)
         self->calls[self->call_depth - 1] = caller;
 }
 

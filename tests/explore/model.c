@@ -17,8 +17,12 @@
 
 #define OBJECTS 1024
 
+#define KEYS 8
+
 static Object objects[OBJECTS];
 static int object_count;
+static const void *values[THREADS][KEYS]; /* of pthread_setspecific */
+static unsigned key_count;
 
 Object *objects_begin(int *count)
 {
@@ -29,6 +33,8 @@ Object *objects_begin(int *count)
 void objects_reset(void)
 {
     object_count = 0;
+    key_count = 0;
+    memset(values, 0, sizeof values);
 }
 
 static Object *new_object(const void *address, const char *type)
@@ -538,6 +544,35 @@ int model_pthread_once(pthread_once_t *control, void (*function)(void))
     }
     acquire(&once->clock);
     return 0;
+}
+
+/* --- what each thread has for itself --- */
+
+int model_pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+    if (destructor != NULL || key_count == KEYS)
+        not_explored("pthread_key_create with a destructor, or many times");
+    access_memory(key, sizeof *key, true, HERE);
+    *key = key_count++;
+    return 0;
+}
+
+int model_pthread_key_delete(pthread_key_t key)
+{
+    return key < key_count ? 0 : EINVAL;
+}
+
+int model_pthread_setspecific(pthread_key_t key, const void *value)
+{
+    if (key >= key_count)
+        return EINVAL;
+    values[self->id][key] = value;
+    return 0;
+}
+
+void *model_pthread_getspecific(pthread_key_t key)
+{
+    return key < key_count ? (void *)values[self->id][key] : NULL;
 }
 
 /* --- the same in C11: only what they return for busy and so on differs --- */

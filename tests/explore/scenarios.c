@@ -19,6 +19,7 @@
 int model_pthread_join(pthread_t handle, void **result);
 
 #define JOBS 4
+#define QUEUES 8
 
 static int ran[JOBS + 1];    /* how often each job was taken, or ran */
 static int last_of[THREADS]; /* the last job that a thread took */
@@ -27,9 +28,12 @@ static int threads_then;     /* when the last pool was created */
 static int first_of_second;  /* the first thread of the second pool */
 static int consumers[THREADS], consumer_count;
 static void *queue_or_pool[2];
+static const void *queues[QUEUES]; /* that job_queue_new has returned */
+static int queue_count;
 
 static void begin(void)
 {
+    queue_count = 0;
     for (int i = 0; i <= JOBS; i++)
         ran[i] = gate[i] = 0;
     for (int i = 0; i < THREADS; i++)
@@ -114,6 +118,75 @@ static void job(void *arg)
 #define NEW(consumers) ((void)(consumers), job_queue_new())
 #endif
 
+/* Remembers a queue that the program has created. */
+static JobQueue *created(JobQueue *queue)
+{
+    if (queue_count < QUEUES)
+        queues[queue_count++] = queue;
+    return queue;
+}
+
+static void must_be_queue(const JobQueue *queue, const char *call,
+                          const void *pc)
+{
+    self->called_at = pc;
+    if (queue == NULL)
+        fail("no-queue", pc, "calls %s with a queue that is NULL", call);
+    for (int i = 0; i < queue_count; i++)
+        if (queues[i] == queue)
+            return;
+    if (queue_count > 0 && queue_count < QUEUES)
+        fail("no-queue", pc, "calls %s with what job_queue_new did not return",
+             call);
+}
+
+/* Where pool and queue stand in files of their own, the pool's calls of the
+ * queue come here first: that it has none is seen here best. */
+#if NEW_PARAMETERS == 1
+JobQueue *asked_job_queue_new(size_t capacity)
+{
+    return created(job_queue_new(capacity));
+}
+#elif NEW_PARAMETERS == 0
+JobQueue *asked_job_queue_new(void)
+{
+    return created(job_queue_new());
+}
+#endif
+
+#if PUSH_PARAMETERS == 2
+__typeof__(job_queue_push(NULL, (Job){0})) asked_job_queue_push(JobQueue *queue,
+                                                                Job job)
+{
+    must_be_queue(queue, "job_queue_push", HERE);
+    return job_queue_push(queue, job);
+}
+#endif
+
+#if POP_PARAMETERS == 2
+bool asked_job_queue_pop(JobQueue *queue, Job *job)
+{
+    must_be_queue(queue, "job_queue_pop", HERE);
+    bool popped = job_queue_pop(queue, job);
+    self->told_end = !popped;
+    return popped;
+}
+#else
+Job asked_job_queue_pop(JobQueue *queue)
+{
+    must_be_queue(queue, "job_queue_pop", HERE);
+    return job_queue_pop(queue);
+}
+#endif
+
+#ifdef CLOSE_PARAMETERS
+void asked_job_queue_close(JobQueue *queue)
+{
+    must_be_queue(queue, "job_queue_close", HERE);
+    job_queue_close(queue);
+}
+#endif
+
 static JobQueue *queue(void)
 {
     return queue_or_pool[0];
@@ -153,6 +226,9 @@ static void *consume(void *arg)
                      "pop says that the queue is closed; it is open");
             return NULL;
         }
+        if (taken_job.function == NULL && gate[0] == 1)
+            fail("not-told", NULL,
+                 "pop says that there is a job; the queue is closed and empty");
         int number = (int)(intptr_t)taken_job.arg;
         if (taken_job.function != job || number < 1 || number > JOBS)
             fail("no-job", NULL, "pop returns a job that nobody has pushed");
@@ -251,6 +327,41 @@ static void again_and_again(void)
              "never freed");
     end_queue(JOBS);
 }
+
+#ifdef TRY_PUSH_PARAMETERS
+/* A queue with room for two, and three jobs. */
+static void full(void)
+{
+    begin_queue(1);
+    push(1);
+    push(2);
+    note("tries to push job 3");
+    if (job_queue_try_push(queue(), (Job){job, (void *)(intptr_t)3}) == 0)
+        fail("full", NULL,
+             "a third job is pushed to a queue with room for two");
+    consume((void *)(intptr_t)2);
+    end_queue(2);
+}
+
+/* Two producers wait for room, and room for two is made. */
+static void two_wait_for_room(void)
+{
+    begin_queue(1);
+    push(1);
+    push(2);
+    int one = start("producer 1", produce, (void *)(intptr_t)3)->id;
+    int other = start("producer 2", produce, (void *)(intptr_t)4)->id;
+    all_go();
+    consume((void *)(intptr_t)2);
+    model_pthread_join((pthread_t)one + 1, NULL);
+    model_pthread_join((pthread_t)other + 1, NULL);
+    last_of[self->id] = 0; /* which of the two comes first is open */
+    consume((void *)(intptr_t)1);
+    last_of[self->id] = 0;
+    consume((void *)(intptr_t)1);
+    end_queue(4);
+}
+#endif
 
 static void two_consumers(void)
 {
@@ -530,6 +641,11 @@ const Scenario scenarios[] = {
     {"one-job", "a consumer, a job", one_job, after_one, QUEUE_STAYS},
     {"one-thread", "jobs pushed and popped in turn", again_and_again, NULL,
      QUEUE_STAYS},
+#ifdef TRY_PUSH_PARAMETERS
+    {"full", "a queue with room for two, and three jobs", full, NULL, false},
+    {"two-wait", "a full queue, two producers, and room for two",
+     two_wait_for_room, NULL, false},
+#endif
     {"two-jobs", "a consumer, two jobs", two_jobs, after_two, QUEUE_STAYS},
     {"one-for-two", "two consumers, one job", one_for_two, after_one, true,
      true},

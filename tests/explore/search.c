@@ -532,6 +532,8 @@ static void print_thread(const Thread *t)
         fprintf(out, ", \"place\": %lu", number(t->place));
     if (t->action == WAKE && t->signalled)
         fprintf(out, ", \"signalled\": true");
+    if (t->told_end)
+        fprintf(out, ", \"told_end\": true");
     if (t->object != NULL)
         print_object("object", t->object);
     if (t->mutex != NULL)

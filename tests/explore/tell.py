@@ -240,7 +240,7 @@ class Story:
         key, who = self.failure["key"], self.person(self.failure["thread"])
         if key in ("stuck", "lost", "leak", "leak-per-job", "not-joined", "no-job",
                    "doubled", "order", "caller-runs", "thread-per-job",
-                   "ended-locked", "other-pool"):
+                   "ended-locked", "other-pool", "not-told", "full"):
             return text
         return f"{who} {text}"
 
@@ -307,9 +307,13 @@ CAUSES = {
                       "The address of a loop's variable"),
     "leak": ("nobody frees it", "Listening"),
     "leak-per-job": ("pop does not free what push has allocated", "A queue"),
-    "not-joined": ("nobody waits until the worker has ended",
+    "not-joined": ("thread_pool_destroy must pthread_join each of its workers: only "
+                   "then have they ended, however long their jobs take",
                    "Waiting for the workers"),
-    "order": ("the queue is no queue: first in must be first out", "A queue"),
+    "order": ("the queue is no queue: push adds at one end, pop takes from the other, "
+              "and nothing is overwritten", "A queue"),
+    "full": ("with `capacity` jobs the queue is full: who must not wait is told so, "
+             "and its job is not pushed", "A full queue says so"),
     "ended-locked": ("an unlock is missing", "One at a time"),
     "caller-runs": ("execute must only hand the job over", "Execute"),
     "thread-per-job": ("execute must only hand the job over", "Execute"),
@@ -320,6 +324,8 @@ CAUSES = {
                    "its own until then?", "A queue"),
     "no-job": ("pop says false though there is a job, or may still be one: false "
                "means closed and empty, and nothing else", "Telling them"),
+    "not-told": ("pop must say false when the queue is closed and empty, and true "
+                 "only with a job", "Telling them"),
     "called-twice": ("a worker calls the job's function a second time, without "
                      "another pop", "The worker's loop"),
     "null": ("nothing is stored there yet, the list is empty, or a pointer was never "
@@ -331,25 +337,34 @@ CAUSES = {
                  "address of a Job that the caller has, &job", "Telling them"),
     "null-in-push": ("push takes the list for one that has a last node: is it empty, or "
                      "was last set to NULL, though first is not?", "A queue"),
+    "freed-in-push": ("push takes the list for one that has a last node, and pop has "
+                      "freed it: with the last job first must become NULL again. Is "
+                      "next set to NULL in each new node?", "A queue"),
     "crash-in-queue": ("a pointer that was never set, or means nothing any more: malloc "
                        "leaves its memory as it was (calloc clears it)", "A queue"),
+    "never-set": ("malloc leaves its memory as it was: set each member, the pointers, "
+                  "too (calloc makes all of them NULL)", "A queue"),
     "exit": ("exit() ends the whole program, with all its threads: a thread ends when "
              "its function returns", "The worker's loop"),
     "pushed-twice": ("execute pushes the job more than once", "Execute"),
     "other-pool": ("each pool must have a queue of its own", "A queue"),
     "crash": ("what pop says is not looked at, or a job has no function", ""),
+    "not-allocated": ("free gets what malloc has returned, and nothing else; and only "
+                      "the owner frees: the argument of a job is the job's, and need "
+                      "not be a pointer at all", "Execute | A queue"),
     "not-owner": ("only the thread that has locked a mutex may unlock it, and "
                   "wait with it", "One at a time"),
     "beyond": ("too little memory was allocated (is it the size of a pointer, or of "
                "what it points to?), or an index runs on behind the last place: in a "
                "ring the first one follows it (% capacity)",
-               "A thread that waits for work"),
+               "A ring | A thread that waits for work"),
     "freed-twice": ("memory is freed once, by its one owner: two places free it, or "
                     "what was freed is still in the list and is taken out again",
                     "A queue"),
     "used-after": ("the thread that freed it uses it again: take out of it what is "
                    "still needed before it is freed, and leave no pointer to it "
-                   "behind", "A queue"),
+                   "behind; what was allocated in one piece is freed in one, after "
+                   "its last use", "A queue"),
 }
 
 
@@ -376,6 +391,11 @@ def cause(story):
     if key == "race":
         return ("race", "two threads use the same memory, one of them writes, and "
                 "no mutex puts them in order", "One at a time")
+    told = any(t["id"] == who and t.get("told_end") for t in story.threads)
+    if told and key in ("for-ever", "null", "crash", "doubled", "never-set", "abort"):
+        return ("ignores-told", "pop has said false, closed and empty, and the worker "
+                "goes on as if it had a job: its loop ends there, before a job is run",
+                "Telling them")
     mine = [s for s in steps if s["thread"] == who and story.function(s)]
     if key == "for-ever" and mine and re.search("push|execute",
                                                 story.function(mine[-1])):
@@ -385,11 +405,21 @@ def cause(story):
         return ("busy", "a thread asks again and again where it should sleep until "
                 "it is woken: wait for a condition variable",
                 "Waiting without running")
+    if joins_in_new(story, waiting):
+        return ("joins-in-new", "thread_pool_new waits for its threads: they are "
+                "joined at the end of the pool's life, not here",
+                "A thread that waits for work")
+    if key == "no-queue" and "worker" in story.person(who):
+        return (key, "create the queue and set all of its Worker before "
+                "pthread_create: the new thread may look at once", "A queue")
+    if key == "no-queue":
+        return (key, "thread_pool_new must keep in the pool what job_queue_new "
+                "returns", "A queue")
     if key in ("null", "no-job", "crash") and woken:
         return ("if-for-while", "a wake-up is no job: another thread may have "
                 "been faster, or there was no reason at all. After each wait look "
                 "again: the wait must stand in a while", "Waiting without running")
-    if key in ("stuck", "lost"):
+    if key in STOPS:
         for thread in waiting:
             held = [t for t in waiting if thread["action"] == "await"
                     and t.get("object", {}).get("owner") == thread["id"]]
@@ -403,7 +433,7 @@ def cause(story):
         if own:
             return ("locked-twice", f"{own[0]['name']} locks a mutex that it holds "
                     "itself: was an unlock forgotten?", "One at a time")
-        joined = [t for t in waiting if t["action"] == "join"
+        joined = [t for t in waiting if t["action"] == "join" and story.function(t)
                   and any(t["other"] == a["id"] for a in asleep)]
         ended = [t for t in story.threads if t["done"] and t["id"] != 0]
         closes = any("close" in story.function(s) for s in calls)
@@ -422,16 +452,18 @@ def cause(story):
     if key in ("closed-twice", "never-closed"):
         return (key, "each thread must be given its own connection, and one alone "
                 "closes it", "The address of a loop's variable")
-    if (key in ("freed", "doubled", "null", "crash", "lost", "no-job")
-            and any(s["action"] in ACCESSES for s in steps)):
+    kind = kind_of_freed(story) if key == "freed" else key
+    if kind == "race" or (key in ("doubled", "null", "crash", "lost", "no-job")
+                          and in_races(steps)):
         return ("race", "two threads use the same memory at the same time, one of "
                 "them writes, and no mutex keeps them apart", "One at a time")
-    kind = key
     found = story.code.at(failure["pc"]) if failure["pc"] else None
     inside = found[2] if found else ""
     if key == "null" and ("pop" in inside or "push" in inside):
+        closed = any("closes the queue" in s.get("text", "") for s in steps)
         kind = "null-in-push" if "push" in inside else (
-            "no-place" if "writes" in story.what() else "null-in-pop")
+            "no-place" if "writes" in story.what() else
+            "not-told" if closed else "null-in-pop")
     last = next((s for s in reversed(steps) if s["thread"] == who), None)
     if key == "crash" and last and last["action"] == "lock":  # and not yet unlocked
         kind = "crash-in-queue"
@@ -444,16 +476,42 @@ def cause(story):
         if len(runs) == 2 and not any(
                 s["action"] == "lock" for s in mine[runs[0]:runs[1]]):
             kind = "called-twice"
-    if key == "freed":
-        by = re.search(r"that (.*) has freed", story.what())
-        kind = ("freed-twice" if "freed already" in story.what() else "used-after"
-                if by and by[1] == story.person(who) else key)
     if key == "no-job":
         kind = "not-handed" if "nobody has pushed" in story.what() else "no-job"
     why, read = CAUSES.get(kind, ("", ""))
     if kind != key and "thread_pool" in story.code.place(failure["pc"] or 0):
         read = "Waiting for the workers" if key == "freed" else read
     return key, why, read
+
+
+def in_races(steps):
+    """Whether there are races in the program: then accesses are steps."""
+    return any(step["action"] in ACCESSES for step in steps)
+
+
+def kind_of_freed(story):
+    """Why what was freed is used, or freed again: who has freed it, and where?"""
+    by = re.search(r"(?:that|what) (.*) has freed", story.what())
+    place = re.search(r"\{0x([0-9a-f]+)\}", story.failure["text"])
+    at = place and story.code.at(int(place[1], 16))
+    here = story.code.at(story.failure["pc"])
+    if at and here and "pop" in at[2] and "push" in here[2] \
+            and not in_races(story.steps):
+        return "freed-in-push"
+    if by and by[1] == story.person(story.failure["thread"]):
+        return "freed-twice" if "freed already" in story.what() else "used-after"
+    if at and "destroy" in at[2]:
+        return "freed"
+    if in_races(story.steps):
+        return "race"
+    return "freed-twice" if "freed already" in story.what() else "freed"
+
+
+def joins_in_new(story, waiting):
+    """Whether nothing goes on because a thread waits, in thread_pool_new, for one
+    that it has created."""
+    return story.failure["key"] in STOPS and any(
+        t["action"] == "join" and story.function(t).endswith("_new") for t in waiting)
 
 
 def pushed_twice(story):
@@ -491,6 +549,16 @@ def looked_after(story, thread, in_vain, begun):
         s["thread"] == thread and s["action"] in ACCESSES for s in steps)
 
 
+def locks_another(story, thread, in_vain):
+    """Whether who signalled in vain had locked another mutex than the one that this
+    thread gives back while it sleeps."""
+    who = story.steps[in_vain]["thread"]
+    locks = [s for s in story.steps[:in_vain] if s["thread"] == who
+             and s["action"] in ("lock", "unlock")]
+    return bool(locks) and locks[-1]["action"] == "lock" \
+        and locks[-1]["object"]["address"] != thread["mutex"]["address"]
+
+
 def popped_more_than_run(story, thread):
     """Whether a thread that sleeps in pop has come back from more pops before than it
     has run jobs."""
@@ -523,8 +591,12 @@ def cause_of_sleep(story, asleep, calls, steps):
             return ("waits-in-push", "execute waits until the job has run: it may only "
                     "put it into the queue", "Execute")
         if "push" in story.function(thread):
-            others = [s for s in steps if s["action"] in ("signal", "broadcast")
-                      and s["object"]["address"] != address
+            if any(s["object"]["address"] == address and "pop" in story.function(s)
+                   for s in calls):
+                return ("one-of-two", f"pop does not say each time that there is room: "
+                        f"one who waited was woken, and {name} waits still. Each pop "
+                        "makes room for one, so each must signal", "A ring")
+            others = [s for s in calls if s["object"]["address"] != address
                       and "pop" in story.function(s)]
             return ("no-room-told", f"{name} waits for room, on "
                     f"{story.named(thread['object'])}, and " + (
@@ -573,6 +645,10 @@ def cause_of_sleep(story, asleep, calls, steps):
                     "locked, and waits all the same: push does not set what pop "
                     "looks at (first), it drops the job, or the loop around the wait "
                     "has the wrong condition", "A queue")
+        if in_vain and locks_another(story, thread, in_vain[-1]):
+            return ("two-mutexes", "who pushes and who pops lock two different mutexes: "
+                    "only one and the same keeps the other out between the look and "
+                    "the wait", read)
         if in_vain and not (since or busy) and (lost or in_vain[-1] > looked):
             return ("lost-wake-up", f"{name} was about to wait when the wake-up "
                     "came: nobody waited yet, and so it is lost. To look, and to "

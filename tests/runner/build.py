@@ -44,6 +44,10 @@ WRONG = {
     "sizeof-pointer-memaccess": "sizeof a pointer is 8, whatever it points to",
     "nonnull": "NULL where there must be something",
     "null-dereference": "the pointer may be NULL",
+    "address": "== compares two addresses; strings are compared with strcmp, which "
+               "returns 0 if they are equal",
+    "string-compare": "== compares two addresses; strings are compared with strcmp, "
+                      "which returns 0 if they are equal",
     "parentheses": "= stores a value; == compares two",
     "alloc-size": "the memory is smaller than what is put there",
 }
@@ -193,12 +197,15 @@ def _error(note: Note, more: int) -> Record:
 
 
 def _warning(note: Note) -> Record:
+    cause = WRONG.get(note.option, WRONG.get(note.option.split("-")[0], ""))
+    if "argument 3 null" in note.text and "pthread_create" in note.excerpt():
+        cause = ("a function's name alone hands it over; with () behind it, it is "
+                 "called here, and what it returns is handed over")
     return Record(
         test="warnings", key=note.option + note.source + note.text,
         did=f"{Path(note.file).name} compiles with a warning that means a wrong "
             "program", got=note.text,
-        cause=WRONG.get(note.option, WRONG.get(note.option.split("-")[0], "")),
-        source=note.source, detail=note.excerpt())
+        cause=cause, source=note.source, detail=note.excerpt())
 
 
 def compile_folder(folder: Path, extra=()) -> Program:
@@ -237,7 +244,30 @@ def _is_wrong(note: Note) -> bool:
     """Whether a warning means a wrong program."""
     if note.option == "parentheses":  # other advice has this name, too
         return "assignment" in note.text
+    if note.option == "address":
+        return "string literal" in note.text
+    if "no return statement" in note.text and _never_ends(note):
+        return False
     return note.option in WRONG or note.option.startswith("format")
+
+
+ENDLESS = r"(for\s*\(\s*;\s*;\s*\)|while\s*\(\s*(1|true)\s*\))\s*"
+
+
+def _never_ends(note: Note) -> bool:
+    """Whether the function that ends at this line ends with an endless loop: gcc
+    does not look whether its end can be reached."""
+    lines = Path(note.file).read_text(encoding="utf-8", errors="replace").splitlines()
+    code = "\n".join(lines[:note.line - 1]).rstrip()
+    head, depth = ENDLESS, 0
+    if re.search(r"\}\s*while\s*\(\s*(1|true)\s*\)\s*;$", code):
+        code, head = code[:code.rindex("while")].rstrip(), "do"
+    for place in range(len(code) - 1, -1, -1) if code.endswith("}") else ():
+        depth += (code[place] == "}") - (code[place] == "{")
+        if depth == 0:
+            return bool(re.search(head + r"\s*$", code[:place])) \
+                and "break" not in code[place:]
+    return False
 
 
 def analyze(source: Path):

@@ -306,7 +306,7 @@ class Runner:
                 record.vague = case.where[0] == UNITS and (
                     record.key in COUNTED or "it hangs" in record.got
                     or "crashed" in record.got or "ended by" in record.got)
-            self._explain(result.records[0], folder / "watch")
+            self._explain(result.records[0], case, folder / "watch")
             self._blame_creation(result.records[0], case, folder / "watch")
         for record in result.records:
             record.where = case.where
@@ -317,7 +317,10 @@ class Runner:
     def _blame_creation(record: Record, case: Case, watch: Path):
         """A thread that was not created, or that was given what does not stay, is
         the cause of what comes after it."""
-        if "cannot_be_created" in case.name:
+        if "cannot_be_created" in case.name and record.key == "ended-0":
+            record.cause = ("a thread that cannot be created is the trouble of one "
+                            "connection: close that, say so, and go on")
+        elif "cannot_be_created" in case.name:
             record.cause = ("what pthread_create returns is not looked at: 0 is "
                             "success, all else the error's number")
             record.key = "create-error"
@@ -329,13 +332,16 @@ class Runner:
             record.key, record.read = "stack", "The address of a loop's variable"
 
     @staticmethod
-    def _explain(record: Record, watch: Path):
+    def _explain(record: Record, case: Case, watch: Path):
         """Adds what the watched threads show: a hint, and where each one waits."""
         hints = [parse(text) for text in tell.findings(watch, hints=True)]
         for crash in (hint for hint in hints if hint.key == "crashed"):
             record.got, record.source = crash.got or record.got, crash.source
-            if record.key == "crashes":
+            if record.key == "crashes" or case.where[0] > UNITS:
                 record.cause = crash.cause or record.cause
+            if case.where[0] > UNITS:  # whatever the client then has seen
+                record.key, record.read = crash.key, ""
+                record.expected = "the server goes on"
         for hint in [hint for hint in hints if hint.key != "crashed"][:1]:
             if record.cause and record.key not in HINTED:
                 break

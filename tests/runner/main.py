@@ -35,6 +35,7 @@ from pathlib import Path
 from . import build, cases, course, find, report, tree
 
 GRACE = 1.0  # seconds for what else fails with the first of a stage
+LATER = 1000  # places in a stage
 MESSAGES = int(os.environ.get("MESSAGES") or 3)
 
 
@@ -101,7 +102,7 @@ class Run:
         self.name = f"test-{step.number}"
         self.results, self.skipped, self.remarks = [], [], []
         self.total = 0
-        self.asked = False  # whether the explorer was, before its turn
+        self.explored = None  # what the explorer has found, and when
         self.analysis = []
         self.begun = self.built = time.monotonic()
 
@@ -157,12 +158,15 @@ class Run:
                 and runner.pass_together(units):
             self.results = [cases.Result(case) for case in units]
             chosen = chosen[len(units):]
-        waiting, done = list(chosen), queue.Queue()
-        pending = {case.name: case.where for case in chosen}
+        # It takes a second or two, and may explain what hangs for longer.
+        early = [case for case in chosen if case.name == cases.EXPLORED
+                 and any(other.where[0] == cases.UNITS for other in chosen)]
+        waiting = early + [case for case in chosen if case not in early]
+        pending, done = {case.name: case.where for case in chosen}, queue.Queue()
 
         def too_early(case):
             """Whether a stage before this case's has cases left."""
-            return self.settings.stepwise and any(
+            return self.settings.stepwise and case not in early and any(
                 where[0] < case.where[0] for where in list(pending.values()))
 
         def work():
@@ -202,6 +206,9 @@ class Run:
             if result and pending.pop(result.case.name, None):
                 self.results.append(result)
                 counter.step()
+                if result.case.name == cases.EXPLORED and result.records:
+                    self.explored = result, time.monotonic()
+            self.let_explain(pending)
             if self.settings.all or not any(r.records for r in self.results):
                 continue
             stage = min(r.case.where[0] for r in self.results if r.records)
@@ -213,7 +220,7 @@ class Run:
             if any(where < first for where in pending.values()):
                 failed = None
                 continue
-            if self.must_ask(runner, pending, done):
+            if self.must_wait(pending):
                 failed = None
                 continue
             failed = failed or time.monotonic()
@@ -223,29 +230,44 @@ class Run:
                                 if r.case.where[0] <= stage]
                 return
 
-    def must_ask(self, runner, pending, done) -> bool:
-        """Whether every order of the threads' steps has to be tried first: a check
-        of pool or queue that only hangs, crashes or miscounts cannot say why."""
-        records = sorted((record for result in self.results
-                          for record in result.records), key=lambda each: each.where)
-        if not records[0].vague:
+    def let_explain(self, pending):
+        """What the explorer has found is told first, in place of a check of pool or
+        queue that only hangs, crashes or miscounts: by then others have ended."""
+        if not self.explored:
+            return
+        result, since = self.explored
+        if pending and time.monotonic() < since + GRACE:
+            return
+        units = [(record.where, record.vague) for other in self.results
+                 for record in other.records if record.where[0] == cases.UNITS]
+        units += [(where, True) for where in pending.values()
+                  if where[0] == cases.UNITS]
+        if result.case.where[0] == cases.UNITS or units and min(units)[1]:
+            result.case.where = result.records[0].where = (cases.UNITS, -1)
+            for record in self.vague():
+                record.vague, record.key = False, result.records[0].same
+
+    def vague(self):
+        """Records that say what comes, and cannot say why."""
+        return [record for result in self.results for record in result.records
+                if record.vague]
+
+    def must_wait(self, pending) -> bool:
+        """Whether the first that failed cannot say why, and who could is not asked
+        yet, or has not found it."""
+        first = min((record for result in self.results for record in result.records),
+                    key=lambda each: each.where)
+        if not first.vague:
             return False
-        case = next((case for case in runner.suite.cases
-                     if case.name == cases.EXPLORED), None)
-        if case and case.name in pending:
-            if self.settings.stepwise and not self.asked:  # else it runs already
-                self.asked = True
-                threading.Thread(target=lambda: done.put(runner.run(case)),
-                                 daemon=True).start()
+        if cases.EXPLORED in pending or self.explored:
             return True
-        for result in self.results:
-            if case and result.case is case and result.records:
-                told = result.records[0]
-                case.where = told.where = (cases.UNITS, -1)
-                for record in records:
-                    if record.vague:
-                        record.key = told.same
-        return False
+        for result in self.results:  # then whoever can say why comes first
+            for record in result.records:
+                if record.vague:
+                    record.vague = False
+                    result.case.where = record.where = (
+                        cases.UNITS, record.where[1] + LATER)
+        return True
 
     # --- telling -------------------------------------------------------------
 

@@ -247,7 +247,9 @@ Test(queue_bounds, closing_ends_the_wait_for_room)
     for (int i = 0; i < PUSHERS; i++) {
         check(wait_until(pushers[i].done), .expected = "all of them are told",
               .got = "one still waits",
-              .cause = "close must wake all who wait for room, too: broadcast",
+              .cause = "close must wake all who wait for room, too: broadcast; "
+                       "and who is woken must look at `closed` before it looks "
+                       "for room",
               .read = "A full queue says so");
         pthread_join(threads[i], NULL);
         check_result("job_queue_push", ECANCELED, pushers[i].result,
@@ -571,9 +573,9 @@ Test(pool_bounds, a_pool_of_nothing_is_refused)
 #define UNDONE .read = "Errors are returned"
 
 /* Checks what a build has returned that failed. */
-static void check_undone(int wanted, int error, const ThreadPool *pool,
-                         int threads)
+static void check_undone(int wanted, int error, const ThreadPool *pool)
 {
+    int threads = watch_unjoined();
     check(error == wanted, .expected = words("it returns %s", name(wanted)),
           .got = words("it returned %s", name(error)),
           .cause = "each result must be looked at, and handed on",
@@ -585,6 +587,12 @@ static void check_undone(int wanted, int error, const ThreadPool *pool,
                        threads == 1 ? "has" : "have"),
           .cause = "half a pool is a pool: close its queue, join those threads "
                    "that have been created, and no others",
+          .key = "not-joined", UNDONE);
+    check(wait_until(watch_created() == watch_ended()),
+          .expected = "the threads that were there have ended",
+          .got = "one goes on",
+          .cause = "half a pool is a pool: close its queue, and wait for those "
+                   "threads that have been created",
           .key = "not-joined", UNDONE);
 }
 
@@ -601,12 +609,10 @@ Test(pool_bounds, a_thread_that_is_refused_undoes_the_pool)
         for (int i = -FEW; i < TIMES; i++) {
             before = i == 0 ? allocated() : before;
             ThreadPool *pool = NULL;
-            int running = watch_created() - watch_joined();
             fail_thread(number);
             int error = thread_pool_build(&pool, 4, 64);
             fail_thread(0);
-            check_undone(EAGAIN, error, pool,
-                         watch_created() - watch_joined() - running);
+            check_undone(EAGAIN, error, pool);
         }
         check_nothing_left(before, "Errors are returned");
     }
@@ -624,13 +630,11 @@ Test(pool_bounds, memory_that_is_refused_undoes_the_pool)
         for (int i = -FEW; i < TIMES; i++) {
             before = i == 0 ? allocated() : before;
             ThreadPool *pool = NULL;
-            int running = watch_created() - watch_joined();
             fail_allocation(number);
             int error = thread_pool_build(&pool, 2, 64);
             failed = fail_allocation(0);
             if (failed) {
-                check_undone(ENOMEM, error, pool,
-                             watch_created() - watch_joined() - running);
+                check_undone(ENOMEM, error, pool);
                 continue;
             }
             check_result("thread_pool_build", 0, error, NULL);

@@ -255,7 +255,7 @@ Test(hostile_pool, four_silent_clients_hold_it_up_and_no_longer)
     Server server = server_start((Options){0});
     int silent[4];
     doing("four clients connected and said nothing; then one asked for /");
-    BLAME_THE_READ;
+    blame_the_read();
     for (int i = 0; i < 4; i++)
         silent[i] = client_connect(&server);
     check_hello_within(&server, SILENCE);

@@ -164,10 +164,11 @@ Test(loops, four_sleeps_delay_nobody)
               .expected = "they are answered, after five seconds",
               .got =
                   words("one was closed without an answer, after %.1f s", took),
-              .cause = "the time that a worker takes is not the client's: look "
-                       "at the deadline when the answer has been sent, which "
-                       "sets it anew; or the connection was closed while it "
-                       "was lent",
+              .cause =
+                  "the time that a worker takes is not the client's: look "
+                  "at the deadline when the answer has been sent, which "
+                  "sets it anew; or the connection was closed while it "
+                  "was lent, or changed by a worker that had given it back",
               .key = "expired", .read = "Lent is not ours");
         check(answers[i].length == 0 || took > SLEEP - 0.5,
               .expected = "/sleep takes five seconds",
@@ -402,7 +403,8 @@ Test(loops, ctrl_c_while_lent_finishes_the_answers)
     free(answers[LENT].data);
     check_ends_well(&server, 0,
                     "a loop waits for a connection that another one has, or "
-                    "has had: what is lent comes back to who has lent it",
+                    "has had: what is lent comes back to who has lent it, "
+                    "and is counted as lent no longer",
                     "Several loops");
 }
 

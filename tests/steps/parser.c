@@ -108,7 +108,7 @@ Test(parser, every_request_has_its_status)
               .cause = "HTTP/1.1 keeps the connection unless a header says "
                        "close; HTTP/1.0 closes it unless one says keep-alive; "
                        "after a body that nobody reads, or a refusal, nothing "
-                       "can follow",
+                       "can follow; capitals and small letters are the same",
               .key = "keep-alive", .read = "The headers");
         if (c->path == NULL)
             continue;

@@ -370,8 +370,10 @@ typedef struct {
 static void *produce(void *arg)
 {
     Party *party = arg;
-    for (int i = party->first; i < party->last; i += party->step)
-        push(party->queue, i);
+    for (int i = party->first; i < party->last; i += party->step) {
+        job_queue_push(party->queue, (Job){nothing, (void *)(intptr_t)i});
+        watch_nothing_held("job_queue_push");
+    }
     return NULL;
 }
 

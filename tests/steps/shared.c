@@ -18,6 +18,21 @@ void blame_for_silence(const char *cause, const char *heading)
     blamed_read = heading;
 }
 
+void blame_the_read(void)
+{
+    blame_for_silence(
+        step("executes") && !step("workers_serve")
+            ? "a read waits for a silent client, and the loop with it: each "
+              "connection must be O_NONBLOCK, and is read from when poll says "
+              "so"
+        : step("keeps_alive")
+            ? "reading waits for a silent client for ever: poll, before each "
+              "read, with what is left of the 5 seconds as its time-out"
+            : "reading waits for a silent client for ever: SO_RCVTIMEO, "
+              "5 seconds, set on each connection before it is read",
+        "The visitor who says nothing");
+}
+
 /* Why a request may have got no answer at all. */
 static const char *cause_of_silence(const Answer *answer, const char *request)
 {
@@ -38,6 +53,10 @@ static const char *cause_of_silence(const Answer *answer, const char *request)
                    ? "the connection is closed before the answer is sent; or "
                      "one read is taken for one request: read on until the "
                      "parser has an opinion"
+               : step("ends_on_signal")
+                   ? "the connection is closed before the answer is sent: by "
+                     "main, on an error, or because it is non-blocking, and a "
+                     "read that finds nothing yet is taken for the end"
                    : "the connection is closed before the answer is sent (by "
                      "main, or on "
                      "an error?), or the request is not read as a line";
@@ -73,6 +92,10 @@ static const char *cause_of_status(const Answer *answer, Head head,
         return "what one read() returns is taken for the whole line: read "
                "until "
                "the line ends";
+    if (head.status == 404 && step("speaks_http"))
+        return "the page is not found: look at the path that is searched (with "
+               "or without its first /, decoded, without the query), and at "
+               "how pages are compared; bsearch finds only what is sorted";
     if (head.status == 200 && strstr(status_line, "404") != NULL) {
         if (strcmp(answer->data + head.size, page) == 0)
             return "the right page, with the other page's status line";
@@ -153,7 +176,10 @@ void check_answer(const Answer *answer, const char *request,
         .expected = words("Content-Length: %zu, the page's bytes", page_length),
         .got = words("Content-Length: %ld", head.body),
         .cause =
-            head.body >= 0 && head.body + 100 < (long)page_length
+            head.body == sizeof(char *)
+                ? "sizeof a pointer is the pointer's own size, 8, whatever it "
+                  "points to: strlen, or what fread returned"
+            : head.body >= 0 && head.body + 100 < (long)page_length
                 ? "the page is read into a buffer that is too small for it, or "
                   "its "
                   "characters are counted, not its bytes"

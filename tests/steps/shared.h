@@ -19,11 +19,9 @@ void check_answer(const Answer *answer, const char *request,
 
 /* From here on, what it most likely is if a request gets no answer. */
 void blame_for_silence(const char *cause, const char *heading);
-#define BLAME_THE_READ                                                         \
-    blame_for_silence(                                                         \
-        "reading waits for a silent client for ever: SO_RCVTIMEO, "            \
-        "5 seconds, set on each connection before it is read",                 \
-        "The visitor who says nothing")
+
+/* That it is a read that waits for a silent client. */
+void blame_the_read(void);
 
 /* Asks for `/` and checks the answer, which may need so many seconds. */
 void check_hello(const Server *server);

@@ -33,26 +33,73 @@ static pid_t one_worker(const Server *server)
     return worker;
 }
 
-/* Six clients: four are served, two wait in the queue. */
+/* How many of its threads catch this signal, or block it, as name says: SigCgt,
+ * SigBlk. */
+static int threads_that(const Server *server, const char *name, int number)
+{
+    char *command = words("cat /proc/%d/task/*/status", (int)server->pid);
+    FILE *list = popen(command, "r");
+    char line[256];
+    int count = 0;
+    free(command);
+    while (list != NULL && fgets(line, sizeof line, list) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            count += strtoull(line + 7, NULL, 16) >> (number - 1) & 1;
+    pclose(list);
+    return count;
+}
+
+/* How many of its threads a signal may interrupt. */
+static int open_to(const Server *server, int number)
+{
+    return server_threads(server) - threads_that(server, "SigBlk:", number);
+}
+
+/* If any catches it: else others say more. */
+Test(until_ctrl_c, one_thread_alone_receives_signals)
+{
+    Server server = server_start((Options){0});
+    server_wait_threads(&server, 0, step("threads"));
+    const int numbers[] = {SIGINT, SIGTERM};
+    for (int i = 0; i < 2; i++)
+        check(open_to(&server, numbers[i]) <= 1
+                  || threads_that(&server, "SigCgt:", numbers[i]) == 0,
+              .did = "the server had started",
+              .expected = words("one thread alone receives SIG%s",
+                                i == 0 ? "INT" : "TERM"),
+              .got = words("%d threads do, and whichever gets it is "
+                           "interrupted in its job",
+                           open_to(&server, numbers[i])),
+              .cause = "a thread inherits what is blocked from the one that "
+                       "creates it: block the signals before the pool is "
+                       "created, and let them in afterwards, in main",
+              .read = "Whose signal is it?");
+    server_stop(&server);
+}
+
+/* Six clients: four are served, two wait in the queue. Where /sleep stops the
+ * one loop, one client. */
 static void check_graceful(int number, const char *name)
 {
-    if (!step("workers_serve")) /* nobody says that a job was begun */
-        return;
-    enum { CLIENTS = 6 };
+    enum { MOST = 6 };
+    bool one = step("loops") == 1;
+    int count = one ? 1 : MOST;
     Server server = server_start((Options){0});
-    int clients[CLIENTS], descriptors = server_descriptors(&server);
-    Answer answers[CLIENTS];
-    doing(words("six clients asked for /sleep, and %s came", name));
+    int clients[MOST], descriptors = server_descriptors(&server);
+    Answer answers[MOST];
+    doing(words("%s asked for /sleep, and %s came",
+                one ? "a client" : "six clients", name));
     double asked = now();
-    for (int i = 0; i < CLIENTS; i++) {
+    for (int i = 0; i < count; i++) {
         clients[i] = client_connect(&server);
         client_ask(clients[i], "GET /sleep HTTP/1.1");
     }
-    await_jobs(&server, 4);
-    await_connections(&server, descriptors, CLIENTS);
+    if (step("workers_serve")) /* else nobody says that a job was begun */
+        await_jobs(&server, 4);
+    await_connections(&server, descriptors, count);
 
     kill(one_worker(&server), number);
-    bool said = says_goodbye(&server, CLIENTS, clients);
+    bool said = says_goodbye(&server, (size_t)count, clients);
     bool ended = !server_alive(&server);
     bool refused = false;
     for (Wait wait = {0}; said && !refused && still_waiting(&wait, 1);
@@ -62,17 +109,20 @@ static void check_graceful(int number, const char *name)
         if (!refused)
             close(client);
     }
-    clients_receive(CLIENTS, clients, answers, 2 * SLEEP + patience());
+    clients_receive((size_t)count, clients, answers, 2 * SLEEP + patience());
     int answered = 0;
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < count; i++)
         answered += answers[i].complete;
 
     check(!ended, .expected = "they are answered, and then it ends",
-          .got =
-              words("it ended at once, and %d of six were answered", answered),
-          .cause = "nobody has asked for this signal with sigaction, or main "
-                   "ends without thread_pool_destroy, which waits for the "
-                   "workers",
+          .got = words("it ended at once, and %d of %d were answered", answered,
+                       count),
+          .cause = WIFSIGNALED(server.status)
+                       ? "nobody has asked for this signal with sigaction, so "
+                         "that it ends the program"
+                       : "exit, or the end of main, comes before "
+                         "thread_pool_destroy, which waits for the workers; a "
+                         "handler only tells main, and main ends",
           .key = "not-graceful", .read = "A byte in a pipe");
     check(said, .expected = "at once the line `Shutting down.`",
           .got = "it does not come", .cause = NOT_TOLD,
@@ -84,13 +134,20 @@ static void check_graceful(int number, const char *name)
           .cause = "the listener is still open: close it before the pool is "
                    "destroyed, which takes as long as the slowest request",
           .key = "still-listens", .read = "Two requests, then home");
-    for (int i = 0; i < CLIENTS; i++) {
+    for (int i = 0; i < count; i++) {
         check(!answers[i].complete || answers[i].at - asked > SLEEP - 0.5,
               .expected = "/sleep takes five seconds, whatever comes",
               .got = words("one took %.1f s", answers[i].at - asked),
               .cause = "the signal's handler ran in a worker, and ended its "
                        "sleep: the workers must block the signals",
               .key = "not-blocked", .read = "Whose signal is it?");
+        check(answers[i].length > 0 || answers[i].timed_out,
+              .expected = "each of them is answered",
+              .got = "one of their connections is closed without an answer",
+              .cause = "what the workers still need is freed or closed before "
+                       "they have ended: first thread_pool_destroy, which "
+                       "waits for them, then all else",
+              .key = "freed-too-early", .read = "A byte in a pipe");
         check_answer(&answers[i], "GET /sleep HTTP/1.1", "HTTP/1.1 200 OK",
                      "hello.html");
     }
@@ -100,7 +157,7 @@ static void check_graceful(int number, const char *name)
                     "A byte in a pipe");
 
     char *output = server_output(&server);
-    for (int id = 0; id < 4; id++) {
+    for (int id = 0; id < 4 && step("workers_serve"); id++) {
         char *line = words("Worker %d disconnected; shutting down.\n", id);
         check(occurrences(output, line) == 1,
               .expected = words("once the line `Worker %d disconnected; "
@@ -151,6 +208,20 @@ static bool wait_for_signal(Server *server)
     return signal_came(server);
 }
 
+/* Between poll and accept, who has connected may go again. */
+Test(until_ctrl_c, a_visitor_who_has_gone_does_not_hold_main_up)
+{
+    Server server = server_start((Options){.gone_visitor = true});
+    doing("a client connected, and had gone when main called accept; then "
+          "Ctrl-C came");
+    free(client_receive(client_connect(&server), patience()).data);
+    kill(server.pid, SIGINT);
+    check_ends_well(&server, 0,
+                    "accept waits for the next client: the listener must be "
+                    "O_NONBLOCK, so that main waits nowhere but in poll",
+                    "A byte in a pipe");
+}
+
 /* After a first client; or, if the call is made only then, after a second. */
 static void check_gap(const char *call)
 {
@@ -196,21 +267,6 @@ Test(until_ctrl_c, a_signal_during_the_start_counts)
               .cause = "the signal is thrown away: one that is blocked waits, "
                        "one that is ignored does not",
               .read = "Whose signal is it?");
-}
-
-/* How many of its threads a signal may interrupt. */
-static int open_to(const Server *server, int number)
-{
-    char *command = words("cat /proc/%d/task/*/status", (int)server->pid);
-    FILE *list = popen(command, "r");
-    char line[256];
-    int count = 0;
-    free(command);
-    while (list != NULL && fgets(line, sizeof line, list) != NULL)
-        if (strncmp(line, "SigBlk:", 7) == 0)
-            count += (strtoull(line + 7, NULL, 16) >> (number - 1) & 1) == 0;
-    pclose(list);
-    return count;
 }
 
 /* Sends two signals, at the same moment or the second when the first has been
@@ -291,31 +347,10 @@ Test(until_ctrl_c, two_signals_at_the_same_moment_are_two)
     check_second(SIGINT, SIGTERM, true);
 }
 
-Test(until_ctrl_c, one_thread_alone_receives_signals)
-{
-    Server server = server_start((Options){0});
-    server_wait_threads(&server, 0, step("threads"));
-    const int numbers[] = {SIGINT, SIGTERM};
-    for (int i = 0; i < 2; i++)
-        check(open_to(&server, numbers[i]) <= 1,
-              .did = "the server had started",
-              .expected = words("one thread alone receives SIG%s",
-                                i == 0 ? "INT" : "TERM"),
-              .got = words("%d threads do, and whichever gets it is "
-                           "interrupted in its job",
-                           open_to(&server, numbers[i])),
-              .cause = "a thread inherits what is blocked from the one that "
-                       "creates it: block the signals before the pool is "
-                       "created, and let them in afterwards, in main",
-              .read = "Whose signal is it?");
-    server_stop(&server);
-}
-
-/* What each client of a crowd got must be what the workers did. */
+/* What each client of a crowd got must be what the workers did. Where they do
+ * not say that, nobody may get a part of an answer. */
 Test(until_ctrl_c, under_load_nobody_who_was_let_in_is_forgotten)
 {
-    if (!step("workers_serve")) /* nobody says that a job was begun */
-        return;
     enum { CLIENTS = 300 };
     static int clients[CLIENTS];
     static Answer answers[CLIENTS];
@@ -333,15 +368,22 @@ Test(until_ctrl_c, under_load_nobody_who_was_let_in_is_forgotten)
             kill(server.pid, SIGINT);
     }
     clients_receive((size_t)count, clients, answers, patience());
-    int served = 0;
-    for (int i = 0; i < count; i++)
+    int served = 0, parts = 0;
+    for (int i = 0; i < count; i++) {
         served += answers[i].complete
                   && strncmp(answers[i].data, "HTTP/1.1 200", 12) == 0;
+        parts += answers[i].length > 0 && !answers[i].complete;
+    }
     check_ends_well(&server, 0, "something is still waited for",
                     "A byte in a pipe");
+    check(parts == 0, .expected = "each answer that is begun comes whole",
+          .got = words("%d clients got a part of theirs", parts),
+          .cause =
+              "what is being sent when the signal comes is sent to its end",
+          .key = "not-graceful", .read = "A byte in a pipe");
     char *output = server_output(&server);
     int jobs = occurrences(output, " got a job; executing.\n");
-    check(jobs == served,
+    check(jobs == served || !step("workers_serve"),
           .expected = "every client that was let in is answered",
           .got = words("%d were let in, %d got their answer", jobs, served),
           .cause = "the program ends before its workers have",

@@ -159,6 +159,7 @@ Server server_start(Options options)
     if (options.failing_thread > 0)
         snprintf(failing, sizeof failing, "%d", options.failing_thread);
     setenv("FAIL_PTHREAD_CREATE", failing, 1);
+    setenv("GONE_VISITOR", options.gone_visitor ? "1" : "", 1);
     setenv("FAIL_ACCEPT", options.failing_accept ? "0.4" : "", 1);
     setenv("LATE_THREADS", options.late_threads ? "1" : "", 1);
     setenv("WATCH_SHORT", options.short_calls ? "1" : "", 1);

@@ -30,6 +30,7 @@ typedef struct {
     const char *folder;   /* where it runs; NULL means PAGES */
     unsigned descriptors; /* its limit of open files; 0 means the usual */
     int failing_thread;   /* its pthread_create that fails, from 1; 0: none */
+    bool gone_visitor;    /* the first whom it accepts has gone */
     bool failing_accept;  /* its accept fails for 0.4 s */
     bool slow_start;      /* its listen, pthread_create take 0.2 s longer */
     bool late_threads;    /* its threads begin 0.3 s after their creation */

@@ -98,6 +98,9 @@ static bool shorten_parts(int descriptor, const struct iovec *parts, int count,
     return shorten(descriptor, &first->iov_len);
 }
 
+static void not_open_any_more(const char *call, int descriptor,
+                              const void *line);
+
 /* Wraps what moves bytes; a lock that is held meanwhile is noticed, or not. */
 #define MOVES(name, notice, parameters, arguments)                             \
     ssize_t __real_##name(UNPACK parameters);                                  \
@@ -111,6 +114,8 @@ static bool shorten_parts(int descriptor, const struct iovec *parts, int count,
         watch_begin(A_CALL, NULL, #name, HERE);                                \
         ssize_t result = __real_##name arguments;                              \
         watch_end();                                                           \
+        if (result == -1 && errno == EBADF)                                    \
+            not_open_any_more(#name, descriptor, HERE);                        \
         return result;                                                         \
     }
 
@@ -423,6 +428,28 @@ static void not_open(const char *call, int descriptor, const void *line)
         AT(line));
 }
 
+/* The same, of what is used. It may be open, and for something else. */
+static void not_open_any_more(const char *call, int descriptor,
+                              const void *line)
+{
+    Name name;
+    if (table == NULL || descriptor < 0 || descriptor >= DESCRIPTORS
+        || closed_at[descriptor] == NULL || fcntl(descriptor, F_GETFD) != -1)
+        return;
+    watch_finding("key: used-closed\n"
+                  "did: %s was called in {line:%lx}\n"
+                  "expected: the descriptor is open\n"
+                  "got: %s(%d): it was closed in {line:%lx} (%s calls)\n"
+                  "cause: who closes a descriptor must be its one owner, and "
+                  "the last to use it: by now the number may be somebody "
+                  "else's\n"
+                  "read: The life of a connection | Pass the value | Reading "
+                  "the request\n"
+                  "source: {line:%lx}",
+                  call, AT(line), call, descriptor, AT(closed_at[descriptor]),
+                  watch_name(watch_self(), &name), AT(closed_at[descriptor]));
+}
+
 int __real_close(int descriptor);
 int __wrap_close(int descriptor);
 int __wrap_close(int descriptor)
@@ -487,6 +514,18 @@ static void accepted(int connection)
 }
 
 int __real_accept(int listener, struct sockaddr *address, socklen_t *size);
+
+/* GONE_VISITOR: the first that is accepted has gone in this moment. */
+static void take_away_the_first(int listener)
+{
+    static atomic_flag taken = ATOMIC_FLAG_INIT;
+    if (seconds("GONE_VISITOR") == 0 || atomic_flag_test_and_set(&taken))
+        return;
+    int visitor = __real_accept(listener, NULL, NULL);
+    if (visitor != -1)
+        __real_close(visitor);
+}
+
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size);
 int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size)
 {
@@ -497,6 +536,7 @@ int __wrap_accept(int listener, struct sockaddr *address, socklen_t *size)
     }
     signal_before("accept", 2);
     watch_begin(A_CALL, NULL, "accept", HERE);
+    take_away_the_first(listener);
     int result = __real_accept(listener, address, size);
     watch_end();
     accepted(result);
@@ -521,3 +561,67 @@ int __wrap_accept4(int listener, struct sockaddr *address, socklen_t *size,
     accepted(result);
     return result;
 }
+
+/* --- what is right for one thread only, or for what lies apart ------------ */
+
+void *__real_memcpy(void *to, const void *from, size_t size);
+void *__wrap_memcpy(void *to, const void *from, size_t size);
+void *__wrap_memcpy(void *to, const void *from, size_t size)
+{
+    uintptr_t a = (uintptr_t)to, b = (uintptr_t)from;
+    if (table != NULL && a != b && a < b + size && b < a + size)
+        watch_finding("key: memcpy-overlaps\n"
+                      "did: memcpy was called in {line:%lx}, for %lu bytes\n"
+                      "expected: where they are, and where they go to, lie "
+                      "apart\n"
+                      "got: they overlap\n"
+                      "cause: memcpy may begin at either end, and overwrite "
+                      "what it has not copied yet: memmove does it right\n"
+                      "read: Many requests, one buffer | Reading the request\n"
+                      "source: {line:%lx}",
+                      AT(HERE), size, AT(HERE));
+    return __real_memcpy(to, from, size);
+}
+
+/* Two threads that live at the same time call a function that has one variable
+ * for all of them, and hold no mutex. What main does may be before them. */
+static void not_for_threads(_Atomic(Thread *) *first, const char *call,
+                            const char *instead, const void *line)
+{
+    Thread *me = watch_self(), *other = NULL;
+    Name one, two;
+    if (me == NULL || me->held > 0 || me->flags & MAIN
+        || atomic_compare_exchange_strong(first, &other, me) || other == me)
+        return;
+    if (other->state != LIVES) {
+        *first = me;
+        return;
+    }
+    watch_finding("key: not-for-threads\n"
+                  "did: %s called %s in {line:%lx}, and before it %s did\n"
+                  "expected: threads call what each of them may call at any "
+                  "time\n"
+                  "got: %s keeps what it does in one variable, for all "
+                  "threads: one changes it while another uses it\n"
+                  "cause: call %s, which is given the place for it\n"
+                  "read: What threads share without asking\n"
+                  "source: {line:%lx}",
+                  watch_name(me, &one), call, AT(line), watch_name(other, &two),
+                  call, instead, AT(line));
+}
+
+#define ONE_THREAD(type, name, instead, parameters, arguments)                 \
+    type __real_##name(UNPACK parameters);                                     \
+    type __wrap_##name(UNPACK parameters);                                     \
+    type __wrap_##name(UNPACK parameters)                                      \
+    {                                                                          \
+        static _Atomic(Thread *) first;                                        \
+        not_for_threads(&first, #name, instead, HERE);                         \
+        return __real_##name arguments;                                        \
+    }
+
+ONE_THREAD(char *, strtok, "strtok_r", (char *text, const char *marks),
+           (text, marks))
+ONE_THREAD(struct tm *, localtime, "localtime_r", (const time_t *time), (time))
+ONE_THREAD(char *, asctime, "strftime", (const struct tm *time), (time))
+ONE_THREAD(char *, ctime, "strftime", (const time_t *time), (time))

@@ -489,8 +489,8 @@ typedef struct {
 /*
  * key: freed-running
  * did: memory was freed in Z
- * got: worker 0 still runs, and this is what it was given when it was created,
- * in Y
+ * got: nobody has joined worker 0 yet, and this is what it was given when it
+ * was created, in Y
  * source: Z
  */
 static void freed_running(void)
@@ -533,6 +533,60 @@ static void closed_twice(void)
     dup2(file, 3);
     close(3); /* AB */
     close(3); /* AC */
+}
+
+/*
+ * key: used-closed
+ * did: write was called in NA
+ * got: write(3): it was closed in NB (main calls)
+ * source: NB
+ */
+static void used_closed(void)
+{
+    int file = open("/dev/null", O_WRONLY);
+    dup2(file, 3);
+    close(3);                  /* NB */
+    if (write(3, "", 1) == -1) /* NA */
+        abort();
+}
+
+/*
+ * key: memcpy-overlaps
+ * did: memcpy was called in NC, for 5 bytes
+ * source: NC
+ */
+static void memcpy_overlaps(void)
+{
+    char *text = strdup("a text");
+    volatile size_t five = 5;
+    memcpy(text, text + 1, five); /* NC */
+    if (text[0] == '\0')
+        abort();
+}
+
+static void *take_apart(void *arg)
+{
+    if (strtok(arg, " ") == NULL) /* ND */
+        abort();
+    for (;;)
+        a_moment();
+    return NULL;
+}
+
+/*
+ * key: not-for-threads
+ * did: worker 1 called strtok in ND, and before it worker 0 did
+ * source: ND
+ */
+static void not_for_threads(void)
+{
+    pthread_t thread;
+    for (int i = 0; i < 2; i++) {
+        pthread_create(&thread, NULL, take_apart, strdup("a text"));
+        a_moment();
+    }
+    for (;;)
+        a_moment();
 }
 
 /*
@@ -936,6 +990,9 @@ int main(int argc, char *argv[])
         CASE(freed_running),
         CASE(not_detached),
         CASE(closed_twice),
+        CASE(used_closed),
+        CASE(memcpy_overlaps),
+        CASE(not_for_threads),
         CASE(closed_under_a_stream),
         CASE(timeout_on_listener),
         CASE(accept_unchecked),

@@ -153,15 +153,26 @@ void watch_crashed(const siginfo_t *info, const void *context)
               "or what had been freed, or an assert() failed\n"
               "cause: memory is freed once, by its owner; too little was "
               "allocated; or what an assert() demands does not hold";
+    else if (info->si_code == SI_KERNEL) /* no address at all, says the CPU */
+        got = "got: it crashed: a pointer is followed that was never set, or "
+              "means nothing any more\n"
+              "cause: malloc leaves its memory as it was: set each member, the "
+              "pointers, too (calloc makes all of them NULL)";
     else if (info->si_code > 0 && at == NULL)
         got = "got: it crashed: a function is called whose address is NULL\n"
               "cause: a job is run that nobody has pushed, or that was lost on "
               "its way";
     else if (info->si_code > 0 && (uint64_t)info->si_addr < 4096)
-        got =
-            "got: it crashed: a pointer that is NULL is followed\n"
-            "cause: nothing is stored there yet, the list is empty, or another "
-            "thread came between the look and the use";
+        got = "got: it crashed: a pointer that is NULL is followed\n"
+              "cause: nothing is stored there yet, the list is empty, what a "
+              "function returned is not looked at (malloc, fopen, strchr), or "
+              "another thread came between the look and the use";
+    else if (info->si_signo == SIGSEGV || info->si_signo == SIGBUS)
+        got = "got: it crashed: an address is used that is not, or no longer, "
+              "valid\n"
+              "cause: memory was freed before its last use, too little was "
+              "allocated, an index is beyond the end, or the address is that "
+              "of a local variable that is gone";
     watch_hint("key: crashed\n%s%s", places, got);
 }
 
@@ -249,14 +260,18 @@ static Thread *thread_of(pthread_t id)
     return NULL;
 }
 
+static uint64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void watch_begin(uint64_t kind, const void *object, const void *with,
                  const void *line)
 {
-    struct timespec now = {0, 0};
     if (watch_self() == NULL || calls++ > 0) /* in a signal's handler */
         return;
-    if (kind != A_MUTEX) /* which is quick, most of the time */
-        clock_gettime(CLOCK_MONOTONIC, &now);
     if (kind == A_CALL) {
         uint64_t name[2] = {0, 0}; /* for those who see the table only */
         memcpy(name, with, strnlen(with, sizeof name));
@@ -267,7 +282,8 @@ void watch_begin(uint64_t kind, const void *object, const void *with,
         self->with = (uint64_t)with;
     }
     self->line = (uint64_t)line;
-    self->since = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    if (kind != A_MUTEX) /* which is quick, most of the time */
+        self->since = nanoseconds();
     self->waits = kind;
 }
 
@@ -642,6 +658,9 @@ static Object *use(const void *address, uint64_t kind, const void *line)
                           "expected: it has been initialised: by %s_init, or "
                           "by %s\n"
                           "got: {%s:%lx} has not\n"
+                          "cause: the call is missing, or this is a copy: what "
+                          "threads meet at is never copied, but used by its "
+                          "address\n"
                           "read: One at a time\n"
                           "source: {line:%lx}",
                           type_of(object), AT(line),
@@ -1119,10 +1138,10 @@ static void check_freed(const void *memory, size_t size, const void *line)
             watch_finding(
                 "key: freed-running\n"
                 "did: memory was freed in {line:%lx}\n"
-                "got: %s still runs, and this is what it was given when it was "
-                "created, in {line:%lx}\n"
+                "got: nobody has joined %s yet, and this is what it was given "
+                "when it was created, in {line:%lx}\n"
                 "cause: a pool may be freed only after all its threads have "
-                "ended: join each of them first\n"
+                "ended: join each of them first, and then free, once\n"
                 "read: Waiting for the workers | A thread that waits for work\n"
                 "source: {line:%lx}",
                 AT(line), watch_name(t, &name), AT(t->created), AT(line));
@@ -1130,6 +1149,7 @@ static void check_freed(const void *memory, size_t size, const void *line)
 
 /* The sanitizers look after memory themselves. */
 __attribute__((weak)) void __asan_init(void);
+__attribute__((weak)) void __tsan_init(void);
 __attribute__((weak)) void __tsan_init(void);
 
 WRAP(void, free, void *memory)
@@ -1199,6 +1219,25 @@ static Table *new_table(void)
     return memory != MAP_FAILED ? memory : NULL;
 }
 
+/* The program under test dies of it all the same. */
+static void tell_of_crash(int number, siginfo_t *info, void *context)
+{
+    watch_crashed(info, context);
+    raise(number);
+}
+
+static void await_crashes(void)
+{
+    const int numbers[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE};
+    struct sigaction action = {.sa_sigaction = tell_of_crash,
+                               .sa_flags = SA_SIGINFO | SA_RESETHAND};
+    backtrace((void *[1]){NULL}, 1); /* loads what it needs, not in a crash */
+    if (__asan_init != NULL || __tsan_init != NULL)
+        return; /* they tell it better */
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
+}
+
 extern const char __executable_start;
 
 __attribute__((constructor)) static void program_begins(void)
@@ -1222,7 +1261,7 @@ __attribute__((constructor)) static void program_begins(void)
     table->magic = MAGIC;
     pthread_atfork(NULL, NULL, in_a_child);
     on_exit(program_ends, NULL);
-    backtrace((void *[1]){NULL}, 1); /* loads what it needs, not in a crash */
+    await_crashes();
 }
 
 void watch_busy(const char *call, const void *line)
@@ -1267,8 +1306,11 @@ int watch_waits(void)
     return (int)table->waits;
 }
 
+static _Thread_local uint64_t asked; /* for the signals: when */
+
 int watch_signals(void)
 {
+    asked = nanoseconds();
     return (int)table->signals;
 }
 
@@ -1283,6 +1325,15 @@ int watch_detached(void)
     for (Thread *t = table->threads; t < last_thread(); t++)
         detached += t->state != FREE && t->created != 0 && t->flags & DETACHED;
     return detached;
+}
+
+int watch_unjoined(void)
+{
+    int unjoined = 0;
+    for (Thread *t = table->threads; t < last_thread(); t++)
+        unjoined += t->state != FREE && t->created != 0
+                    && !(t->flags & (DETACHED | JOINED));
+    return unjoined;
 }
 
 /* Whether a word stands in memory from one address to another. */
@@ -1353,24 +1404,36 @@ void watch_nothing_held(const char *function)
             AT(mutex->locked), AT(mutex->locked));
 }
 
+/* Returns one that waits for a condition since before the last watch_signals()
+ * of this thread, or NULL. */
+static const Thread *sleeper(void)
+{
+    for (const Thread *t = table->threads; t < last_thread(); t++)
+        if (t->state == LIVES && t->waits == A_CONDITION && t->since < asked)
+            return t;
+    return NULL;
+}
+
 void watch_somebody_was_woken(int before, const char *function, uintptr_t at)
 {
     char number[32];
-    if (watch_signals() != before || watch_waiters() == 0)
-        return;
-    for (Thread *t = table->threads; t < last_thread(); t++)
-        if (t->state == LIVES && t->waits == A_CONDITION)
-            watch_finding(
-                "key: nobody-woken\n"
-                "did: %s was called, and %s, in {line:%lx}\n"
-                "expected: somebody is woken: pthread_cond_signal\n"
-                "got: %s returned, and no signal was sent\n"
-                "cause: who sleeps in pthread_cond_wait learns of nothing by "
-                "itself\n"
-                "read: Waiting without running\n"
-                "source: {start:%lx}",
-                function, threads_text(watch_waiters(), number, sizeof number),
-                AT(t->line), function, AT(at));
+    const Thread *t = NULL;
+    /* Who has been woken before may hand the news on. */
+    for (int i = 0; i < 100; i++, rest(10)) {
+        t = sleeper();
+        if (t == NULL || (int)table->signals != before || watch_waiters() == 0)
+            return;
+    }
+    watch_finding(
+        "key: nobody-woken\n"
+        "did: %s was called, and %s, in {line:%lx}\n"
+        "expected: somebody is woken: pthread_cond_signal\n"
+        "got: %s returned, and no signal was sent\n"
+        "cause: who sleeps in pthread_cond_wait learns of nothing by itself\n"
+        "read: Waiting without running\n"
+        "source: {start:%lx}",
+        function, threads_text(watch_waiters(), number, sizeof number),
+        AT(t->line), function, AT(at));
 }
 
 void watch_stay(bool must_stay)

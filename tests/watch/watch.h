@@ -87,6 +87,10 @@ int watch_on_the_stack(void);
 int watch_detached(void);
 int watch_forgotten(void);
 
+/* How many of the threads that it has created are neither joined nor detached.
+ */
+int watch_unjoined(void);
+
 /* How many mutexes the calling thread holds. */
 int watch_held(void);
 
@@ -99,7 +103,9 @@ void watch_nothing_held(const char *function);
 /*
  * Ends the test if threads wait for a condition variable though the named
  * function, called since watch_signals() was before, has brought what they
- * wait for, and there has been no signal. at is the function's address.
+ * wait for, and there has been no signal: none in a second, for who was woken
+ * before may hand the news on. at is the function's address. Only where nobody
+ * but those who wait takes what comes.
  */
 void watch_somebody_was_woken(int before, const char *function, uintptr_t at);
 
