@@ -14,10 +14,6 @@
 
 TestSuite(hostile, SUITE);
 
-#define NO_TIME_OUT                                                            \
-    .expected = "after 5 s of silence it is given up", .cause = no_time_out(), \
-    .key = "silent-client", .read = "The visitor who says nothing"
-
 /* What ends the wait for a client that says nothing. */
 static const char *no_time_out(void)
 {
@@ -27,6 +23,10 @@ static const char *no_time_out(void)
                : "the time-out of a read: SO_RCVTIMEO, 5 seconds, set on each "
                  "connection before it is read from";
 }
+
+#define NO_TIME_OUT                                                            \
+    .expected = "after 5 s of silence it is given up", .cause = no_time_out(), \
+    .key = "silent-client", .read = "The visitor who says nothing"
 
 /* Checks what must hold after an attack, which may hold the server up for so
  * many seconds; the step says what that is. */
