@@ -32,7 +32,8 @@ class Player {
     this.backButton = this.button("Back", () => this.back());
     const buttons = element("div", { class: "player-buttons" }, this.showButton,
       this.button("Find one", () => this.find()),
-      this.button("All of them", () => this.count()), this.tableButton);
+      this.button("All of them", () => this.count()),
+      ...section.querySelector("table") ? [this.tableButton] : []);
     const ways = element("div", { class: "player-buttons" }, this.backButton,
       this.button("Start again", () => this.reset()));
     this.threads = element("ul", { class: "player-threads", "aria-label": "Threads" });
@@ -94,9 +95,10 @@ class Player {
     return this.last !== undefined && this.last.length > 4;
   }
 
-  /* How many steps of threads were taken. */
-  get count_() {
-    return this.trail.filter(i => this.graph.steps[i][1] >= 0).length;
+  /* How many steps of threads were taken, in words. */
+  get length() {
+    const taken = this.trail.filter(i => this.graph.steps[i][1] >= 0).length;
+    return taken === 1 ? "1 step" : `${taken} steps`;
   }
 
   take(number) {
@@ -120,17 +122,17 @@ class Player {
   }
 
   outcome() {
-    const [, thread, , , end, text, place] = this.last, steps = this.count_;
+    const [, thread, , , end, text, place] = this.last, length = this.length;
     const all = thread < 0 || /^(no thread|nothing|all )/.test(text);
     const what = (all ? "" : `${this.graph.threads[thread]} `) + text +
       (place && ` (${place})`);
     if (end === "well")
-      return `This schedule ends well, after ${steps} steps.` +
+      return `This schedule ends well, after ${length}.` +
         (text ? ` (At the end somebody ${text}.)` : "") +
         (this.goal ? " Go back, or start again: there are others." : "");
     const waits = this.stands().filter(({ can }) => can === "no" || can === "surprise")
       .map(({ thread: name, why }) => `${name} ${why}`).join("; ");
-    return `It goes wrong after ${steps} steps: ${what}.` +
+    return `It goes wrong after ${length}: ${what}.` +
       (thread < 0 && waits ? ` In the end: ${waits}.` : "") +
       (this.goal ? ` You found one! The fewest steps are ${this.graph.fewest}.` : "");
   }
@@ -152,7 +154,7 @@ class Player {
       return;
     const automatic = this.ended && this.last[1] < 0;
     this.trail.splice(automatic ? -2 : -1);
-    this.draw(`One step back. ${this.count_} steps are left.`);
+    this.draw(`One step back: ${this.length} from the start.`);
   }
 
   /* Plays a schedule that fails, a step at a time. */
@@ -218,7 +220,7 @@ class Player {
         this.mark(`${file}:${number}`, tag, can, depth === at.length - 1, i === moved));
     if (this.ended && this.last[4] !== "well" && this.last[6])
       this.mark(this.last[6], "✗", "broken", true, true);
-    this.taken.textContent = `What has happened: ${this.count_} steps`;
+    this.taken.textContent = `What has happened: ${this.length}`;
     this.steps.replaceChildren(...this.trail.map(i => this.graph.steps[i])
       .filter(step => step[1] >= 0).map(step => element("li", {},
         `${this.graph.threads[step[1]]}: ${this.tell(step, true)}`)));

@@ -16,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -26,7 +28,7 @@ sys.path[:0] = [str(ROOT / "tests" / part)
                 for part in ("", "support", "text", "explore")]
 import graph as graphs  # noqa: E402
 import steps  # noqa: E402
-from build import build_explorer  # noqa: E402
+from build import CannotBuild, build_explorer  # noqa: E402
 from model import Text, content  # noqa: E402
 from runner import cache  # noqa: E402
 
@@ -117,11 +119,10 @@ MODELS = {name: model.after for name, model in HOW.items()}
 
 # --- from the listing to the graph ---
 
+@lru_cache(maxsize=None)
 def text() -> Text:
-    """The text, read once."""
-    if not hasattr(text, "read"):
-        text.read = Text(ROOT / "TUTORIAL.md", ROOT, compare=False)
-    return text.read
+    """The text."""
+    return Text(ROOT / "TUTORIAL.md", ROOT, compare=False)
 
 
 def example(path: str, last: bool) -> str:
@@ -353,11 +354,20 @@ def renamed(graph: dict, names: dict[str, str]) -> dict:
     return {**json.loads(said), "source": graph["source"]}
 
 
+@lru_cache(maxsize=None)
 def graphs_of(name: str) -> list[dict]:
     """The graphs of the wrong and of the right program."""
     model = HOW[name]
     return [renamed(explored(model, code), model.names)
             for code in (model.wrong, model.right)]
+
+
+@lru_cache(maxsize=None)
+def explore_all() -> None:
+    """Makes all graphs, side by side."""
+    text()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(graphs_of, HOW))
 
 
 def section_of(name: str, title: str, look: str, versions: list[dict],
@@ -372,8 +382,13 @@ def section_of(name: str, title: str, look: str, versions: list[dict],
 
 
 def section(name: str) -> str:
-    """The HTML of a model of the book."""
+    """The HTML of a model of the book; nothing, where the explorer does not run."""
     model = HOW[name]
+    try:
+        explore_all()
+    except (CannotBuild, OSError, subprocess.CalledProcessError) as problem:
+        print(f"no threads to step through: {problem}", file=sys.stderr)
+        return ""
     wrong, right = graphs_of(name)
     way = schedule(wrong, model.ends)
     return section_of(name, model.title, model.look,
@@ -389,15 +404,6 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>%s</title>
 <style>
-:root { color-scheme: light dark; font: 1.05rem/1.5 system-ui, sans-serif;
-  --paper: #fffefb; --ink: #23211d; --soft: #6a6459; --rule: #e3ded3; --link: #0b5a9c;
-  --code: #f6f4ee; --mark: #fff3c4; --del: #fbe7e4; --del-sign: #a3241a;
-  --add: #e3f4e4; --add-sign: #14622a; background: var(--paper); color: var(--ink) }
-@media (prefers-color-scheme: dark) { :root {
-  --paper: #16181b; --ink: #dedbd4; --soft: #a39e94; --rule: #35383d; --link: #84b9f0;
-  --code: #1e2125; --mark: #4a3f12; --del: #3a1d1b; --del-sign: #ff9f95;
-  --add: #16301f; --add-sign: #7ed491 } }
-body { max-width: 48rem; margin: 1rem auto; padding: 0 1rem }
 %s</style>
 </head>
 <body>
@@ -422,8 +428,9 @@ def page_of(title: str, look: str, graph: dict, label: str) -> str:
 def page(title: str, body: str) -> str:
     """A page that stands alone."""
     body = body.replace("<h3 ", "<h2 ").replace("</h3>", "</h2>")
-    return PAGE % (html.escape(title), (HERE / "player.css").read_text(),
-                   html.escape(title), body, (HERE / "player.js").read_text())
+    book, styles, script = ((HERE / name).read_text() for name in (
+        "book.css", "player.css", "player.js"))
+    return PAGE % (html.escape(title), book + styles, html.escape(title), body, script)
 
 
 def main() -> None:
