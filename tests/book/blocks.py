@@ -9,8 +9,8 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Number, String, Token
 
 # The first that fits decides; what fits none has no colour.
-COLOURS = [(Comment.PreprocFile, "s"), (Comment.Preproc, "p"), (Comment, "c"), (Keyword, "k"), (String, "s"),
-           (Number, "n")]
+COLOURS = [(Comment.PreprocFile, "s"), (Comment.Preproc, "p"), (Comment, "c"),
+           (Keyword, "k"), (String, "s"), (Number, "n")]
 LANGUAGES = {"c": "c", "h": "c", "sh": "sh", "html": "html", "md": "md",
              "Makefile": "make"}
 

@@ -37,9 +37,8 @@ function addCopyButtons() {
 
 /* ---- what is done, kept in this browser */
 
-const done = new Set(JSON.parse(localStorage.getItem("done") || "[]"));
-
 function addTicks() {
+  const done = new Set(JSON.parse(localStorage.getItem("done") || "[]"));
   for (const place of all(".caption, .exercise")) {
     if (place.id.startsWith("solution"))
       continue;
@@ -124,7 +123,6 @@ function unfold() {
 }
 
 addCopyButtons();
-addTicks();
 letScroll();
 unfold();
 addEventListener("hashchange", unfold);
@@ -133,3 +131,4 @@ addEventListener("resize", letScroll);
 addEventListener("beforeprint", () => all("details").forEach(d => { d.open = true; }));
 if (typeof INDEX !== "undefined")
   search();
+addTicks(); // last, for a browser that may not keep anything stops here

@@ -20,6 +20,7 @@ import string
 import subprocess
 import sys
 import tempfile
+from typing import Iterable
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
@@ -34,7 +35,7 @@ except ModuleNotFoundError as missing:
     if sys.executable != "/usr/bin/python3" and os.path.exists("/usr/bin/python3"):
         os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
     sys.exit(f"{missing}: make setup-book installs it")
-from model import Listing, Text, content  # noqa: E402 (see above)
+from model import File, Text, content  # noqa: E402 (see above)
 from owners import owners  # noqa: E402
 
 try:
@@ -100,6 +101,24 @@ def pages_of(text: Text) -> list[Page]:
                    heading.line, end))]
 
 
+def turn(pages: list[Page], i: int) -> str:
+    """Links to the page before the i-th and to the one after."""
+    links = [f'<a rel="{rel}" href="{pages[j].name}.html"><span>{word}</span> '
+             f"{blocks.escape(pages[j].title)}</a>"
+             for rel, word, j in (("prev", "Back:", i - 1), ("next", "Next:", i + 1))
+             if 0 <= j < len(pages)]
+    return f'<nav class="turn" aria-label="Pages">{"".join(links)}</nav>\n'
+
+
+def table(heads: list[str], rows: Iterable[list[str]]) -> str:
+    """A table, which scrolls by itself."""
+    return ('<div class="wide"><table>\n<thead><tr>'
+            + "".join(f'<th scope="col">{head}</th>' for head in heads)
+            + "</tr></thead>\n<tbody>\n"
+            + "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>\n" for row in rows)
+            + "</tbody></table></div>\n")
+
+
 class Book:
     """All pages, and where what stands in the text is found in them."""
 
@@ -115,7 +134,7 @@ class Book:
                 self.where[anchor] = self.page_of(line.origin)
         for listing in text.listings.values():
             self.where[f"listing-{listing.id}"] = self.page_of(listing.line)
-        self.files: dict[str, list[str]] = {}  # of the repository, that are linked to
+        self.files: dict[str, str] = {}  # of the repository, and the pages with them
         self.latest = self.latest_files()
 
     def page_of(self, line: int) -> str:
@@ -146,7 +165,7 @@ class Book:
             there = self.where[anchor]
             return f"#{anchor}" if there == page else f"{there}.html#{anchor}"
         name = "file-" + path.strip("/").replace("/", "-").replace(".", "-")
-        self.files[path] = [name]
+        self.files[path] = name
         return f"{name}.html"
 
     # ---- pages
@@ -154,28 +173,17 @@ class Book:
     def write(self, name: str, title: str, body: str, toc: str = "",
               turn: str = "", head: str = "") -> None:
         """Keeps a page."""
-        styles = ["book"] + ["player"] * ("class=\"player" in body)
-        head = "".join(f'<link rel="stylesheet" href="{style}.css">\n'
-                       for style in styles) + head
-        if len(styles) > 1:
-            head += '<script src="player.js" defer></script>\n'
+        if 'class="player"' in body:
+            head += ('<link rel="stylesheet" href="player.css">\n'
+                     '<script src="player.js" defer></script>\n')
         whole = title if name == "index" else f"{title} · A web server in C"
         self.made[f"{name}.html"] = self.template.substitute(
             title=blocks.escape(whole.replace("`", "")), body=body, toc=toc, turn=turn,
             head=head)
 
-    def turn(self, i: int) -> str:
-        """Links to the page before and to the one after."""
-        around = [Page("index", "Contents"), *self.pages][i:i + 3:2]
-        if i == len(self.pages) - 1:
-            around.append(Page("functions", "Functions"))
-        links = [f'<a rel="{rel}" href="{page.name}.html"><span>{word}</span> '
-                 f"{blocks.escape(page.title)}</a>"
-                 for rel, word, page in zip(("prev", "next"), ("Back:", "Next:"), around)]
-        return f'<nav class="turn" aria-label="Pages">{"".join(links)}</nav>\n'
-
     def write_parts(self) -> None:
-        for i, page in enumerate(self.pages):
+        around = [Page("index", "Contents"), *self.pages, Page("functions", "Functions")]
+        for i, page in enumerate(self.pages, 1):
             body = self.prose.page(page)
             if not body.startswith("<h1"):
                 body = f"<h1>{blocks.escape(page.title)}</h1>\n{body}"
@@ -183,7 +191,7 @@ class Book:
                             for anchor, title in page.sections)
             toc = (f'<nav class="toc" aria-label="On this page"><ol>\n{items}</ol></nav>\n'
                    if len(page.sections) > 1 else "")
-            self.write(page.name, page.title, body, toc, self.turn(i))
+            self.write(page.name, page.title, body, toc, turn(around, i))
 
     def write_contents(self) -> None:
         """The first page: what the course is, its parts, and what one has done."""
@@ -211,47 +219,41 @@ class Book:
                 f'<ol class="contents">\n{items}</ol>\n')
         self.write("index", self.text.headings[0].title, body)
 
-    def write_listing(self, listing: Listing, around: list[Listing]) -> None:
-        """A listing's page: the files that it changes, whole; where the others are."""
-        kind = "Solution" if listing.id.startswith("solution") else "Listing"
-        number = listing.id.rpartition("solution-")[2]
-        place = f"{self.page_of(listing.line)}.html#{kind.lower()}-{number}"
-        body = (f"<h1>{kind} {number}: {self.prose.line(listing.title)}</h1>\n"
-                f'<p>The files as they stand after <a href="{place}">{kind} {number}</a>. '
-                "Lines that it brings are marked.</p>\n")
-        others = []
-        for path, file in sorted(listing.after.items()):
-            there = self.latest[listing.id][path]
-            if there != listing.id:
-                others.append((path, there))
-                continue
-            old = {line.origin for line in listing.before.get(path, ())} - {0}
-            body += f'<div id="{path}">' + blocks.file(
-                path, [line.text for line in file],
-                is_new=lambda i: file[i].origin not in old) + "</div>\n"
-        if others:
-            body += "<p>As they were: " + ", ".join(
-                f'<a href="listing-{there}.html#{path}">{path}</a>'
-                for path, there in others) + ".</p>\n"
-        i = around.index(listing)
-        links = [(rel, other) for rel, j in (("prev", i - 1), ("next", i + 1))
-                 if 0 <= j < len(around) for other in [around[j]]]
-        turn = "".join(
-            f'<a rel="{rel}" href="listing-{other.id}.html">'
-            f'<span>{"Back:" if rel == "prev" else "Next:"}</span> '
-            f'{other.id.replace("solution-", "Solution ")}</a>' for rel, other in links)
-        self.write(f"listing-{listing.id}", f"{kind} {number}: {listing.title}", body,
-                   turn=f'<nav class="turn" aria-label="Listings">{turn}</nav>\n')
-
     def write_listings(self) -> None:
-        every = list(self.text.listings.values())
-        for listing in every:
-            self.write_listing(listing, every)
+        """A listing's page: the files that it changes, whole; where the others are."""
+        around = [Page(f"listing-{id_}", id_.replace("solution-", "Solution "))
+                  for id_ in self.text.listings]
+        for i, listing in enumerate(self.text.listings.values()):
+            name = listing.id.replace("solution-", "Solution ")
+            name = name if name[0] == "S" else f"Listing {name}"
+            anchor = name.lower().replace(" ", "-")
+            body = (f"<h1>{name}: {self.prose.line(listing.title)}</h1>\n"
+                    '<p>The files as they stand after '
+                    f'<a href="{self.page_of(listing.line)}.html#{anchor}">{name}</a>. '
+                    "Lines that it brings are marked.</p>\n")
+            others = []
+            for path, file in sorted(listing.after.items()):
+                there = self.latest[listing.id][path]
+                if there == listing.id:
+                    body += self.marked(path, file, listing.before.get(path, ()))
+                else:
+                    others.append(f'<a href="listing-{there}.html#{path}">{path}</a>')
+            if others:
+                body += f"<p>As they were: {', '.join(others)}.</p>\n"
+            self.write(f"listing-{listing.id}", f"{name}: {listing.title}", body,
+                       turn=turn(around, i))
+
+    def marked(self, path: str, file: File, before: File) -> str:
+        """A file, whole; the lines that were not there before are marked."""
+        old = {line.origin for line in before} - {0}
+        return f'<div id="{path}">' + blocks.file(
+            path, [line.text for line in file],
+            is_new=lambda i: file[i].origin not in old) + "</div>\n"
 
     def write_files(self) -> None:
         """What the text links to in the repository: a step's files, or a file."""
         ends = {end.folder: end for end in self.text.ends}
-        for path, (name,) in self.files.items():
+        for path, name in self.files.items():
             if path in ends:
                 body = f"<h1><code>{path}</code></h1>\n<p>The files of the folder:</p><ul>"
                 latest = {}  # which listing was the last to change a file
@@ -284,41 +286,30 @@ class Book:
                 for line, owner in zip(file, owners([line.text for line in file])):
                     if owner and owner[0] != "_" and line.origin not in old:
                         mine.setdefault(owner, {})[listing.id] = path
-        rows = "".join(self.row(name, where) for name, where in sorted(
-            mine.items(), key=lambda item: item[0].lower()))
-        body = ("<h1>Functions</h1>\n<h2 id=\"ours\">Those of the course</h2>\n"
-                "<p>Functions and types, and the listings that write or change them.</p>"
-                '<div class="wide"><table><thead><tr><th scope="col">name</th>'
-                '<th scope="col">file</th><th scope="col">listings</th></tr></thead>\n'
-                f"<tbody>{rows}</tbody></table></div>\n"
-                '<h2 id="system">Those of the system</h2>\n'
-                "<p>The header that brings each, and where the text explains it.</p>"
-                '<div class="wide"><table><thead><tr><th scope="col">name</th>'
-                '<th scope="col">header</th><th scope="col">explained in</th></tr></thead>'
-                f"\n<tbody>{self.system_rows()}</tbody></table></div>\n")
-        self.write("functions", "Functions", body)
+        rows = [[f"<code>{name}</code>", ", ".join(dict.fromkeys(where.values())),
+                 ", ".join(f'<a href="{self.href("#listing-" + key, "")}">{key}</a>'
+                           for key in where)] for name, where in sorted(
+                               mine.items(), key=lambda item: item[0].lower())]
+        self.write("functions", "Functions", (
+            '<h1>Functions</h1>\n<h2 id="ours">Those of the course</h2>\n'
+            "<p>Functions and types, and the listings that write or change them.</p>\n"
+            + table(["name", "file", "listings"], rows)
+            + '<h2 id="system">Those of the system</h2>\n'
+            "<p>The header that brings each, and where the text explains it.</p>\n"
+            + table(["name", "header", "explained in"], self.system_rows())))
 
-    def row(self, name: str, where: dict[str, str]) -> str:
-        links = ", ".join(
-            f'<a href="{self.page_of(self.text.listings[key].line)}.html#listing-{key}">'
-            f"{key}</a>" for key in where)
-        files = dict.fromkeys(where.values())
-        return (f"<tr><td><code>{name}</code></td><td>{', '.join(files)}</td>"
-                f"<td>{links}</td></tr>\n")
-
-    def system_rows(self) -> str:
-        found: dict[str, tuple[str, int]] = {}
+    def system_rows(self) -> list[list[str]]:
+        """Functions of the system for which the text names the header."""
+        found: dict[str, list[str]] = {}
         for line in self.text.prose:
             for name, header in re.findall(
                     r"`(\w+)(?:\([^`]*)?`[^`]{0,50}`<([\w/.]+)>`", line.text):
-                found.setdefault(name, (header, line.origin))
-        rows = ""
-        for name, (header, line) in sorted(found.items(), key=lambda i: i[0].lower()):
-            heading = [h for h in self.text.headings if h.line <= line][-1]
-            rows += (f"<tr><td><code>{name}</code></td><td><code>&lt;{header}&gt;</code>"
-                     f'</td><td><a href="{self.href("#" + heading.anchor, "")}">'
-                     f"{self.prose.line(heading.title)}</a></td></tr>\n")
-        return rows
+                heading = [h for h in self.text.headings if h.line <= line.origin][-1]
+                found.setdefault(name, [
+                    f"<code>{name}</code>", f"<code>&lt;{header}&gt;</code>",
+                    f'<a href="{self.href("#" + heading.anchor, "")}">'
+                    f"{self.prose.line(heading.title)}</a>"])
+        return [found[name] for name in sorted(found, key=str.lower)]
 
     def write_search(self) -> None:
         """The page that searches, and what it searches: each section's words."""
@@ -327,7 +318,8 @@ class Book:
                    "JavaScript. The <a href=\"index.html\">contents</a> and the <a href="
                    "\"functions.html\">functions</a> do not.</p></noscript>\n",
                    head='<script src="search-index.js" defer></script>\n')
-        index, bounds = [], [h for h in self.text.headings if h.line > 33]
+        index, bounds = [], [
+            h for h in self.text.headings if h.line >= self.pages[0].first]
         ends = [h.line for h in bounds[1:]] + [len(self.text.lines) + 1]
         prose = {line.origin: line.text for line in self.text.prose if not re.match(
             r"(In|New file) `|\*\*(Listing|Solution) ", line.text)}
@@ -369,8 +361,7 @@ class Book:
         for name, text in self.made.items():
             (BOOK / name).write_text(text)
         for path in [*ROOT.glob("assets/*.svg"), *HERE.glob("*.css"),
-                     *(p for p in HERE.glob("*.js") if p.name in ("book.js", "player.js")),
-                     HERE / "icon.svg"]:
+                     *HERE.glob("*.js"), *HERE.glob("*.svg")]:
             shutil.copy(path, BOOK)
 
 

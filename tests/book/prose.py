@@ -37,8 +37,9 @@ class Answer:
     notes: dict  # of the page
 
 
-def raw(text: str, line: int = 0) -> Token:
-    return Token("html_block", "", 0, content=text, map=[line, line])
+def raw(text: str) -> Token:
+    """What is HTML already."""
+    return Token("html_block", "", 0, content=text)
 
 
 def inline_code(_, tokens: list[Token], i: int, *__) -> str:
@@ -47,10 +48,9 @@ def inline_code(_, tokens: list[Token], i: int, *__) -> str:
     return f"<code{whole}>{blocks.escape(tokens[i].content, quote=False)}</code>"
 
 
-def plain(inline: Optional[Token]) -> str:
+def plain(inline: Token) -> str:
     """What a paragraph says, without its marks."""
-    return "".join(child.content if child.type in ("text", "code_inline") else " "
-                   for child in (inline.children or [])) if inline else ""
+    return "".join(child.content or " " for child in inline.children or []).strip()
 
 
 class Prose:
@@ -106,7 +106,7 @@ class Prose:
                 self._links(token, page.name)
             if token.type == "heading_open":
                 self._player(made, listing, last_block)
-                listing = plain(tokens[i + 1]).strip()  # a section may have one, too
+                listing = plain(tokens[i + 1])  # a section may have one, too
                 self._heading(token, tokens[i + 1], line, page)
                 tokens[i + 2].tag = token.tag
             if token.type == "fence":
@@ -151,7 +151,7 @@ class Prose:
         token.tag = f"h{max(1, heading.level - 1)}"
         token.attrs = {"id": heading.anchor}
         if heading.level == 3 or heading.title in ("Quiz", "Exercises"):
-            page.sections.append((heading.anchor, plain(inline).strip()))
+            page.sections.append((heading.anchor, plain(inline)))
 
     def _caption(self, source: str, match: re.Match) -> str:
         key = ("solution-" if match[1] == "Solution" else "") + match[2]
@@ -164,36 +164,41 @@ class Prose:
                 "</p>\n")
 
     def _links(self, inline: Token, page: str) -> None:
-        """Links lead to the book's pages; one that leads nowhere becomes words."""
-        leads = True
-        inline.children = [part for child in inline.children or []
-                           for part in self._with_listings(child, inline, page)]
-        for child in inline.children:
+        """Links lead to the book's pages, and so do listings that are named; a link
+        that leads nowhere becomes words."""
+        made: list[Token] = []
+        leads, inside = True, 0
+        for child in inline.children or []:
+            inside += child.nesting * child.type.startswith("link_")
             if child.type == "link_open":
                 child.attrs["href"] = self.href(child.attrs["href"], page)
                 leads = child.attrs["href"] != ""
-            if child.type in ("link_open", "link_close") and not leads:
-                child.type, child.tag, child.nesting = "text", "", 0
             elif child.type == "image":
-                child.attrs["src"] = child.attrs["src"].rpartition("/")[2]
-                picture = (self.text.root / "assets" / child.attrs["src"]).read_text()
-                size = re.search(r'width="(\d+)" height="(\d+)"', picture)
-                child.attrs.update(width=size[1], height=size[2])
+                self._picture(child)
+            if child.type == "text" and not inside:
+                made += self._with_listings(child.content, page)
+            elif leads or not child.type.startswith("link_"):
+                made.append(child)
+        inline.children = made
 
-    def _with_listings(self, child: Token, inline: Token, page: str) -> list[Token]:
-        """Where the prose names a listing, it becomes a link."""
-        if child.type != "text" or inline.content.startswith("**Listing"):
-            return [child]
+    def _with_listings(self, words: str, page: str) -> list[Token]:
+        """Words, in which the names of listings are links."""
         made = []
-        for i, part in enumerate(LISTING.split(child.content)):
+        for i, part in enumerate(LISTING.split(words)):
             name = part[len("Listing "):]
+            made.append(Token("text", "", 0, content=part))
             if i % 2 and name in self.text.listings:
-                link = Token("link_open", "a", 1, attrs={"href": f"#listing-{name}"})
-                made += [link, Token("text", "", 0, content=part),
-                         Token("link_close", "a", -1)]
-            else:
-                made.append(Token("text", "", 0, content=part))
+                href = self.href(f"#listing-{name}", page)
+                made[-1:] = [Token("link_open", "a", 1, attrs={"href": href}), made[-1],
+                             Token("link_close", "a", -1)]
         return made
+
+    def _picture(self, image: Token) -> None:
+        """A picture's file stands beside the page; its size is known beforehand."""
+        image.attrs["src"] = image.attrs["src"].rpartition("/")[2]
+        picture = (self.text.root / "assets" / image.attrs["src"]).read_text()
+        size = re.search(r'width="(\d+)" height="(\d+)"', picture)
+        image.attrs.update(width=size[1], height=size[2])
 
     # ---- what is folded
 
