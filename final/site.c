@@ -71,8 +71,8 @@ static bool read_page(int directory, const char *name, Page *page)
         if (page->path == NULL || page->body == NULL)
             die(name);
         time_t now = time(NULL); /* 9110 8.8.2.1: it is never later than that */
-        http_format_date(page->modified,
-                         info.st_mtime < now ? info.st_mtime : now);
+        time_t modified = info.st_mtime < now ? info.st_mtime : now;
+        http_format_date(page->modified, modified > 0 ? modified : 0);
         page->size = fread(page->body, 1, (size_t)info.st_size, stream);
         if (ferror(stream)) {
             perror(name);

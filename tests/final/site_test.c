@@ -245,23 +245,27 @@ Test(site, many_pages)
     site_free(site);
 }
 
-/* Never later than now: RFC 9110 8.8.2.1. */
+/* Never later than now: RFC 9110 8.8.2.1; and in a year of four digits. */
 Test(site, when_a_page_was_modified)
 {
+    static const struct {
+        const char *name;
+        time_t time;
+    } files[] = {{"old", 784111777}, {"future", 33000000000}, {"older", -9}};
     char *root = folder(), path[8192], now[HTTP_DATE_MAX];
-    put(root, "old", "");
-    put(root, "future", "");
-    struct timespec times[][2] = {{{.tv_sec = 0}, {.tv_sec = 784111777}},
-                                  {{.tv_sec = 0}, {.tv_sec = 33000000000}}};
-    snprintf(path, sizeof path, "%s/old", root);
-    utimensat(AT_FDCWD, path, times[0], 0);
-    snprintf(path, sizeof path, "%s/future", root);
-    utimensat(AT_FDCWD, path, times[1], 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct timespec times[] = {{0}, {.tv_sec = files[i].time}};
+        put(root, files[i].name, "");
+        snprintf(path, sizeof path, "%s/%s", root, files[i].name);
+        utimensat(AT_FDCWD, path, times, 0);
+    }
     Site *site = site_load(root);
     drop(root);
     http_format_date(now, time(NULL));
     cr_expect(eq(str, (char *)find(site, "/old")->modified,
                  "Sun, 06 Nov 1994 08:49:37 GMT"));
     cr_expect(memcmp(find(site, "/future")->modified, now, 16) == 0);
+    cr_expect(eq(str, (char *)find(site, "/older")->modified,
+                 "Thu, 01 Jan 1970 00:00:00 GMT"));
     site_free(site);
 }
