@@ -104,7 +104,8 @@ def block(info: str, lines: list[str]) -> str:
     """What stands between ``` and ```; model.py has the grammar."""
     words = info.split(" ")
     if words[0] == "console":
-        return terminal(lines, "first terminal: the server" if words[1:] else "terminal")
+        return terminal(
+            lines, "first terminal: the server" if words[1:] else "terminal")
     if words[0] == "diff":
         return diff(words[1], lines)
     if words[1:2] == ["declared"]:

@@ -25,7 +25,10 @@ function addCopyButtons() {
   for (const pane of all(".pane")) {
     if (!typed(pane) || !pane.querySelector(".bar"))
       continue;
-    const button = make("button", { type: "button", textContent: "Copy" });
+    const button = make("button", { type: "button", textContent: "Copy",
+      title: pane.classList.contains("diff")
+        ? "From the first changed line to the last, as it is afterwards"
+        : "What you type" });
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(typed(pane));
       button.textContent = "Copied";

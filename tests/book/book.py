@@ -64,7 +64,7 @@ def below(listing: str) -> str:
         return "".join(player.section(name) for name, place in player.MODELS.items()
                        if place == listing)
     except (OSError, subprocess.CalledProcessError) as error:
-        print(f"listing {listing}: no threads to step through: {error}", file=sys.stderr)
+        print(f"{listing}: no threads to step through: {error}", file=sys.stderr)
         return ""
 
 
@@ -86,7 +86,8 @@ def parted(text: Text, page: Page) -> list[Page]:
     for line, end in zip(at, ends):
         if length + size[line] / 2 > wanted * len(pages):
             number = len(pages) + 1
-            pages.append(Page(f"{page.name}-{number}", f"{page.title} ({number})", line))
+            pages.append(
+                Page(f"{page.name}-{number}", f"{page.title} ({number})", line))
         length += size[line]
         pages[-1].last = end
     return pages
@@ -150,8 +151,9 @@ class Book:
             for path, file in listing.after.items():
                 if listing.before.get(path) != file:
                     seen[path, content(file)] = listing.id
-            found[listing.id] = {path: seen.setdefault((path, content(file)), listing.id)
-                                 for path, file in listing.after.items()}
+            found[listing.id] = {
+                path: seen.setdefault((path, content(file)), listing.id)
+                for path, file in listing.after.items()}
         return found
 
     # ---- links
@@ -170,28 +172,31 @@ class Book:
 
     # ---- pages
 
-    def write(self, name: str, title: str, body: str, toc: str = "",
-              turn: str = "", head: str = "") -> None:
+    def write(self, name: str, title: str, body: str, turn: str = "", head: str = ""
+              ) -> None:
         """Keeps a page."""
         if 'class="player"' in body:
             head += ('<link rel="stylesheet" href="player.css">\n'
                      '<script src="player.js" defer></script>\n')
         whole = title if name == "index" else f"{title} · A web server in C"
         self.made[f"{name}.html"] = self.template.substitute(
-            title=blocks.escape(whole.replace("`", "")), body=body, toc=toc, turn=turn,
-            head=head)
+            title=blocks.escape(whole.replace("`", "")), body=body, turn=turn, head=head)
 
     def write_parts(self) -> None:
-        around = [Page("index", "Contents"), *self.pages, Page("functions", "Functions")]
+        around = [Page("index", "Contents"), *self.pages,
+                  Page("functions", "Functions")]
         for i, page in enumerate(self.pages, 1):
             body = self.prose.page(page)
             if not body.startswith("<h1"):
                 body = f"<h1>{blocks.escape(page.title)}</h1>\n{body}"
             items = "".join(f'<li><a href="#{anchor}">{blocks.escape(title)}</a></li>\n'
                             for anchor, title in page.sections)
-            toc = (f'<nav class="toc" aria-label="On this page"><ol>\n{items}</ol></nav>\n'
-                   if len(page.sections) > 1 else "")
-            self.write(page.name, page.title, body, toc, turn(around, i))
+            if len(page.sections) > 1:
+                body = body.replace("</h1>\n", (
+                    '</h1>\n<nav class="toc" aria-label="On this page"><details>'
+                    f"<summary>On this page</summary>\n<ol>\n{items}</ol></details></nav>"
+                    "\n"), 1)
+            self.write(page.name, page.title, body, turn(around, i))
 
     def write_contents(self) -> None:
         """The first page: what the course is, its parts, and what one has done."""
@@ -241,7 +246,7 @@ class Book:
             if others:
                 body += f"<p>As they were: {', '.join(others)}.</p>\n"
             self.write(f"listing-{listing.id}", f"{name}: {listing.title}", body,
-                       turn=turn(around, i))
+                       turn(around, i))
 
     def marked(self, path: str, file: File, before: File) -> str:
         """A file, whole; the lines that were not there before are marked."""
@@ -255,7 +260,7 @@ class Book:
         ends = {end.folder: end for end in self.text.ends}
         for path, name in self.files.items():
             if path in ends:
-                body = f"<h1><code>{path}</code></h1>\n<p>The files of the folder:</p><ul>"
+                body = f"<h1><code>{path}</code></h1>\n<p>Its files:</p>\n<ul>\n"
                 latest = {}  # which listing was the last to change a file
                 for listing in self.text.listings.values():
                     if listing.line < ends[path].line:
@@ -313,10 +318,11 @@ class Book:
 
     def write_search(self) -> None:
         """The page that searches, and what it searches: each section's words."""
-        self.write("search", "Search", "<h1>Search</h1>\n<p id=\"found\" role=\"status\">"
-                   "</p>\n<ol class=\"found\"></ol>\n<noscript><p>The search needs "
-                   "JavaScript. The <a href=\"index.html\">contents</a> and the <a href="
-                   "\"functions.html\">functions</a> do not.</p></noscript>\n",
+        self.write("search", "Search", (
+            '<h1>Search</h1>\n<p id="found" role="status"></p>\n<ol class="found"></ol>\n'
+            "<noscript><p>The search needs JavaScript. The "
+            '<a href="index.html">contents</a> and the <a href="functions.html">functions'
+            "</a> do not.</p></noscript>\n"),
                    head='<script src="search-index.js" defer></script>\n')
         index, bounds = [], [
             h for h in self.text.headings if h.line >= self.pages[0].first]
@@ -344,7 +350,7 @@ class Book:
             what = re.search(r"<desc>(.*?)</desc>", picture, re.S)[1]
             self.made["timeline.svg"] = picture
             self.write("timeline", "Who waits for whom", "<h1>Who waits for whom</h1>\n"
-                       "<p>Measured on this machine by <code>make timeline HTML=yes</code>"
+                       "<p>Measured on this machine, by <code>make timeline</code>"
                        f'.</p>\n<p><img src="timeline.svg" alt="{what}"></p>\n')
 
     def make(self) -> None:
@@ -388,8 +394,8 @@ def print_book(text: Text) -> None:
         subprocess.run([
             chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
             "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", f"--user-data-dir={profile}",
-            "--no-pdf-header-footer", "--generate-pdf-document-outline",
+            "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={profile}", "--no-pdf-header-footer", "--generate-pdf-document-outline",
             f"--print-to-pdf={BOOK / 'book.pdf'}", page.as_uri()],
             check=True, stderr=subprocess.DEVNULL, timeout=300)
     page.unlink()

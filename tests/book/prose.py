@@ -15,6 +15,7 @@ from model import CAPTION, Text
 
 BEFORE_YOU_READ_ON = re.compile("before you read on", re.I)
 LISTING = re.compile(r"\b([Ll]isting \d+-\d+[a-z]?)\b")
+EXERCISE = re.compile(r"\*\*(\d+-\d+)\.\*\*")
 NOTE = re.compile(r"^\[\^([^]]+)\]: ", re.M)
 
 
@@ -126,7 +127,7 @@ class Prose:
                 i += 2
             else:
                 if token.type == "paragraph_open" and (
-                        match := re.match(r"\*\*(\d+-\d+)\.\*\*", tokens[i + 1].content)):
+                        match := EXERCISE.match(tokens[i + 1].content)):
                     token.attrs = {"class": "exercise", "id": f"exercise-{match[1]}"}
                     ticks.append(token.attrs["id"])
                 elif token.type == "paragraph_open" and "**You need**" in (
@@ -227,7 +228,7 @@ class Prose:
         token = tokens[i]
         if token.type == "paragraph_open":
             return bool(re.match(r"(In|New file) `", tokens[i + 1].content))
-        return 'class="pane diff"' in token.content or 'class="pane file"' in token.content
+        return bool(re.search('class="pane (diff|file)"', token.content))
 
     def _unfolded(self, tokens: list[Token], page: Page, env: dict) -> list[Token]:
         """For print: answers go to the end, and a line says where."""
@@ -236,7 +237,7 @@ class Prose:
         exercise, question = "", 0
         step = re.match(r"(?:Step|Part) \d+", page.title)
         for token in tokens:
-            if token.type == "paragraph_open" and token.attrs.get("class") == "exercise":
+            if token.attrs.get("class") == "exercise":
                 exercise = token.attrs["id"].partition("-")[2]
             if token.type == "html_block" and token.content.startswith("<details"):
                 question += not exercise
