@@ -104,7 +104,8 @@ HOW = {
         "Two locks", "Two locks, two orders",
         "Let each thread lock its first mutex before one of them has both.",
         Code("Each in its own order", "8-5a", example="examples/transfer.c"),
-        Code("Both in the same order", "8-5a", example="examples/transfer.c", last=True),
+        Code("Both in the same order", "8-5a", example="examples/transfer.c",
+             last=True),
         "08", "program", "program.c",
         names={"worker 0": "thread 1", "worker 1": "thread 2"}),
     "gap": Model(
@@ -147,16 +148,6 @@ def write(code: Code, folder: Path) -> None:
                            check=True)
 
 
-def run(program: Path, folder: Path, scenario: str, most: int = 99,
-        for_no_reason: int = 2, seconds: float = 20) -> tuple[dict, bool]:
-    """The graph of a scenario, with so many surprises at most; and whether the time
-    was enough."""
-    said = subprocess.run(
-        [str(program), str(most), str(seconds), str(seconds), scenario, "graph",
-         str(for_no_reason)], capture_output=True, text=True, check=False).stdout
-    return graphs.make(said, program, folder), '"all": true' in said
-
-
 def explored(model: Model, code: Code) -> dict:
     """The graph of the model's program: as it was made before from the same files, or
     made now."""
@@ -174,11 +165,14 @@ def explored(model: Model, code: Code) -> dict:
             program = build_explorer(
                 folder, steps.find(model.step).can, build,
                 EXPLORE / model.scenarios if model.scenarios else None, model.only)
-            draft = Path(made) / "graph"
-            draft.write_text(json.dumps(
-                run(program, folder, model.scenario,
-                    for_no_reason=model.for_no_reason)[0]))
-            shutil.move(draft, kept)
+            said = subprocess.run(
+                [str(program), "99", "60", "60", model.scenario, "graph",
+                 str(model.for_no_reason)],
+                capture_output=True, text=True, check=False).stdout
+            with tempfile.NamedTemporaryFile("w", dir=kept.parent,
+                                             delete=False) as draft:
+                json.dump(graphs.make(said, program, folder), draft)
+            os.replace(draft.name, kept)
         os.utime(kept)
         return json.loads(kept.read_text())
 
@@ -218,7 +212,7 @@ def jobs(value: object) -> str:
         return inner if value["next"] is None else f"{inner} → {jobs(value['next'])}"
     if isinstance(value, dict):
         return ", ".join(f"{name}: {jobs(part)}" for name, part in value.items())
-    return {None: "NULL", True: "true", False: "false"}.get(value, str(value))
+    return "NULL" if value is None else str(value).lower()  # true, 5, …
 
 
 def panel(graph: dict, state: dict) -> list[list[str]]:
@@ -278,7 +272,8 @@ def compact(graph: dict, label: str, show: Optional[list[int]]) -> dict:
               for state in graph["states"]]
     ways = [[step["from"], -1 if step["thread"] is None else step["thread"],
              step.get("to", -1),
-             [[name or "", line or 0, words(does)] for name, line, does in step["does"]],
+             [[name or "", line or 0, words(does)]
+              for name, line, does in step["does"]],
              *([step["end"], step["text"], f"{step['file']}:{step['line']}"
                 if step["file"] else ""] if "end" in step else [])]
             for step in graph["steps"]]
@@ -339,7 +334,8 @@ def table(graph: dict, way: list[int], label: str) -> str:
     return (f'<div class="player-table"><div tabindex="0" role="group" aria-label="'
             f'A schedule of {html.escape(label)} that goes wrong">\n<table>\n<caption>'
             f"{html.escape(label)}: a schedule that goes wrong, one of "
-            f"{graph['failing']:,}. All in all there are {graph['orders']:,}.</caption>\n"
+            f"{graph['failing']:,}. All in all there are {graph['orders']:,}."
+            "</caption>\n"
             f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>\n"
             f"</table>\n</div>\n<p><strong>Goes wrong:</strong> "
             f"{html.escape(outcome(graph, last))}.</p>\n"

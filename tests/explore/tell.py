@@ -140,7 +140,8 @@ class Story:
             return {"sleep": "has slept"}.get(action, "gives up: its time is over")
         woken = f"nobody waits on {thing}" if outcome else f"wakes {other}"
         return {
-            "begin": step.get("text") or "begins", "end": "ends", "note": step.get("text", ""),
+            "begin": step.get("text") or "begins", "end": "ends",
+            "note": step.get("text", ""),
             "lock": f"locks {thing}", "unlock": f"unlocks {thing}",
             "trylock": f"tries {thing}" + (f": {other} has it" if outcome else ""),
             "wait": f"waits on {thing}, gives {mutex or 'the mutex'} back",
