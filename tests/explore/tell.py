@@ -306,7 +306,8 @@ CAUSES = {
     "dead-variable": ("a pointer to a local variable outlives the function: who "
                       "goes on to use it must be given memory of its own",
                       "The address of a loop's variable"),
-    "leak": ("nobody frees it", "Listening"),
+    "leak": ("nobody frees it: thread_pool_destroy and job_queue_destroy free all that "
+             "the two _new have allocated, each piece", "Telling them"),
     "leak-per-job": ("pop does not free what push has allocated", "A queue"),
     "not-joined": ("thread_pool_destroy must pthread_join each of its workers: only "
                    "then have they ended, however long their jobs take",

@@ -32,7 +32,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import build, cases, course, find, report, tree
+from . import build, cache, cases, course, find, report, tree
 
 GRACE = 1.0  # seconds for what else fails with the first of a stage
 LATER = 1000  # places in a stage
@@ -161,7 +161,8 @@ class Run:
         # It takes a second or two, and may explain what hangs for longer.
         early = [case for case in chosen if case.name == cases.EXPLORED
                  and any(other.where[0] == cases.UNITS for other in chosen)]
-        waiting = early + [case for case in chosen if case not in early]
+        waiting = early + self.longest_first([case for case in chosen
+                                              if case not in early])
         pending, done = {case.name: case.where for case in chosen}, queue.Queue()
 
         def too_early(case):
@@ -229,6 +230,24 @@ class Run:
                 self.results = [r for r in self.results
                                 if r.case.where[0] <= stage]
                 return
+
+    @property
+    def times(self) -> Path:
+        """What each case took when all had passed."""
+        return cache.folder() / f"times-{self.step.number}.json"
+
+    def longest_first(self, chosen):
+        """Those of pool and queue, and the basic answers, in their order: they are
+        quick, and told first. Of the others, what took longest last time."""
+        try:
+            took = json.loads(self.times.read_text())
+        except (OSError, ValueError):
+            took = {}
+        if self.settings.stepwise:
+            return chosen
+        return sorted(chosen, key=lambda case: (
+            min(case.where[0], cases.LESSON), -took.get(case.name, 0)
+            if case.where[0] >= cases.LESSON else 0))
 
     def let_explain(self, pending):
         """What the explorer has found is told first, in place of a check of pool or
@@ -343,6 +362,11 @@ class Run:
 
     def passed(self) -> int:
         self.note([])
+        if not self.settings.only:
+            draft = self.times.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps({r.case.name: round(r.seconds, 2)
+                                         for r in self.results}))
+            draft.replace(self.times)
         for remark in self.remarks[:5]:
             print(f"{self.name}: a warning of the compiler: {remark}")
         for result in self.results:

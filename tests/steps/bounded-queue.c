@@ -39,7 +39,7 @@ static bool accepts_another(Server *server, int full)
 {
     int client = client_connect(server);
     client_ask(client, "GET / HTTP/1.1");
-    Answer answer = client_receive(client, 1);
+    Answer answer = client_receive(client, 2);
     return answer.length > 0 || server_descriptors(server) >= full + 2;
 }
 
@@ -104,13 +104,14 @@ Test(bounded_queue, exactly_the_bound_waits_and_the_next_gets_503)
 {
     int clients[MOST];
     Answer answers[MOST];
-    Server server = server_start((Options){0});
+    Server server = server_start((Options){.hurry = true});
     int descriptors = server_descriptors(&server);
     int count = fill(&server, clients);
     check_refused(&server, descriptors + count, "GET /sleep HTTP/1.1");
     check_refused(&server, descriptors + count, "GET / HTTP/1.1");
     server_wait_descriptors(&server, 0, descriptors + count);
 
+    server_hurry();
     clients_receive((size_t)count, clients, answers, 3 * SLEEP + patience());
     check_served(count, answers);
     for (int i = RUNNING; i < count; i++)
@@ -131,7 +132,7 @@ Test(bounded_queue, ctrl_c_is_heard_though_the_queue_is_full)
 {
     int clients[MOST];
     Answer answers[MOST];
-    Server server = server_start((Options){0});
+    Server server = server_start((Options){.hurry = true});
     int count = fill(&server, clients);
     int late = client_connect(&server);
     client_ask(late, "GET /sleep HTTP/1.1");
@@ -144,6 +145,7 @@ Test(bounded_queue, ctrl_c_is_heard_though_the_queue_is_full)
           .cause = "main waits for room, and hears nothing: it must not wait "
                    "for anybody but in poll",
           .key = "deaf", .read = "A ring");
+    server_hurry();
     clients_receive((size_t)count, clients, answers, 3 * SLEEP + patience());
     check_served(count, answers);
     close(late);
@@ -156,7 +158,7 @@ Test(bounded_queue, a_thousand_refused_cost_nothing)
 {
     int clients[MOST];
     Answer answers[MOST];
-    Server server = server_start((Options){0});
+    Server server = server_start((Options){.hurry = true});
     int count = fill(&server, clients);
     int descriptors = server_descriptors(&server);
     long memory = server_memory(&server);
@@ -166,6 +168,7 @@ Test(bounded_queue, a_thousand_refused_cost_nothing)
         refused += is_refusal(&answer);
         free(answer.data);
     }
+    server_hurry();
     clients_receive((size_t)count, clients, answers, 3 * SLEEP + patience());
     check(refused > 0, .expected = "they are refused: 503",
           .got = "the first of them was not",

@@ -198,7 +198,7 @@ Test(loops, a_full_pool_says_503_and_delays_nobody)
     int descriptors, late, status;
     bool last, over = true;
     for (int tries = 0; over && tries < 3; tries++) {
-        server = server_start((Options){0});
+        server = server_start((Options){.hurry = true});
         descriptors = server_descriptors(&server);
         int held = fill(&server, WORKERS + ROOM, clients);
         doing("twelve clients asked for /sleep");
@@ -241,6 +241,8 @@ Test(loops, a_full_pool_says_503_and_delays_nobody)
     close(late);
     check_others(&server, "twelve clients asked for /sleep, then others for /");
     double cpu = server_cpu(&server);
+    has_come(clients[0], 1000 * (SLEEP + (int)patience())); /* the first four */
+    server_hurry();
     clients_receive(WORKERS + ROOM, clients, answers, 3 * SLEEP + patience());
     doing("twelve clients asked for /sleep, and waited");
     check(server_cpu(&server) - cpu < 2,
@@ -356,7 +358,7 @@ Test(loops, ctrl_c_while_lent_finishes_the_answers)
     enum { LENT = 6 };
     int clients[LENT + 1];
     Answer answers[LENT + 1];
-    Server server = server_start((Options){0});
+    Server server = server_start((Options){.hurry = true});
     int descriptors = server_descriptors(&server);
     const char *did = "six clients asked for /sleep, and Ctrl-C came";
     doing(did);
@@ -371,6 +373,7 @@ Test(loops, ctrl_c_while_lent_finishes_the_answers)
           .got = "it does not come", .key = "not-told",
           .read = "A byte in a pipe");
     send_text(clients[LENT], GET("/sleep"));
+    server_hurry();
     clients_receive(LENT + 1, clients, answers, 2 * SLEEP + patience());
     for (int i = 0; i < LENT; i++) {
         check(answers[i].complete,
@@ -503,7 +506,8 @@ Test(loops, as_many_as_asked_for)
     static const char *const counts[] = {"1", "3"};
     for (int i = 0; i < 2; i++) {
         int loops = atoi(counts[i]), threads = 1 + loops + WORKERS;
-        Server server = server_start((Options){.loops = counts[i]});
+        Server server =
+            server_start((Options){.loops = counts[i], .hurry = true});
         doing(words("`./server --loops %d`", loops));
         for (Wait wait = {0}; server_threads(&server) != threads
                               && still_waiting(&wait, patience());)
@@ -522,6 +526,7 @@ Test(loops, as_many_as_asked_for)
                                     "/sleep, others for /",
                                     loops));
         kill(server.pid, SIGTERM);
+        server_hurry();
         Answer answer = client_receive(sleeper, SLEEP + patience());
         check_slept(1, &answer);
         check_ends_well(&server, 0, "each of the loops must be told to stop",

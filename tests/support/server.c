@@ -121,6 +121,21 @@ static void complain_of_start(const Server *server)
 
 static int last_errors = -1;
 
+/* The file that ends all sleeps. */
+static const char *hurry_file(void)
+{
+    static char path[300];
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/hurry.%d", folder ? folder : "/tmp",
+             (int)getpid());
+    return path;
+}
+
+void server_hurry(void)
+{
+    close(open(hurry_file(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+}
+
 /* Takes so many bytes at most out of the unread pipe. Returns the last of them,
  * or 0 if there was none. */
 static char read_pipe(Server *server, size_t most)
@@ -159,6 +174,8 @@ Server server_start(Options options)
     if (options.failing_thread > 0)
         snprintf(failing, sizeof failing, "%d", options.failing_thread);
     setenv("FAIL_PTHREAD_CREATE", failing, 1);
+    unlink(hurry_file());
+    setenv("HURRY", options.hurry ? hurry_file() : "", 1);
     setenv("GONE_VISITOR", options.gone_visitor ? "1" : "", 1);
     setenv("FAIL_ACCEPT", options.failing_accept ? "0.4" : "", 1);
     setenv("LATE_THREADS", options.late_threads ? "1" : "", 1);

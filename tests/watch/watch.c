@@ -156,8 +156,9 @@ void watch_crashed(const siginfo_t *info, const void *context)
     else if (info->si_code == SI_KERNEL) /* no address at all, says the CPU */
         got = "got: it crashed: a pointer is followed that was never set, or "
               "means nothing any more\n"
-              "cause: malloc leaves its memory as it was: set each member, the "
-              "pointers, too (calloc makes all of them NULL)";
+              "cause: it stands in memory that was never set (malloc leaves "
+              "that as it was, calloc clears it), or that has been freed and "
+              "is still in use";
     else if (info->si_code > 0 && at == NULL)
         got = "got: it crashed: a function is called whose address is NULL\n"
               "cause: a job is run that nobody has pushed, or that was lost on "

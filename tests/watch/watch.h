@@ -23,6 +23,7 @@
  *     WATCH_JOIN=1      when it ends with status 0, each of its threads must
  *                       have been joined, or be detached
  *     WATCH_SLEEP=0.2   no sleep, and no time-out of a socket, takes longer
+ *     HURRY=file        a sleep of a second or more ends when the file is there
  *     WATCH_SHORT=1     what reads from a socket, or writes to it, moves a few
  *                       bytes at a time; or none, if it must not wait
  *     WATCH_LEAKS=file  under AddressSanitizer, leaks are looked for when a
@@ -31,6 +32,7 @@
  *                       if there were too many threads
  *     FAIL_ACCEPT=0.4         its accept fails for so many seconds, from its
  *                       first call on, as if no descriptor were left
+ *     GONE_VISITOR=1    the first whom it accepts has gone in this moment
  *     SLOW_START=1      its listen and pthread_create take 0.2 s longer
  *     LATE_THREADS=1    its threads begin 0.3 s after their creation
  *     SIGNAL_BEFORE=accept    a SIGINT comes just before its second accept (or
