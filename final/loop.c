@@ -13,8 +13,7 @@
 #define ALARM_MIN 100 /* ms between two searches for deadlines */
 
 struct Loop {
-    int inbox, outbox;   /* the two ends of a pipe: through it they come */
-    atomic_bool stopped; /* no connection is to come any more */
+    int inbox, outbox; /* the two ends of a pipe: through it they come */
     /* What follows is used by the loop's own thread only. */
     Poller *poller;
     Connection **connections; /* all that it owns, in no order */
@@ -81,8 +80,7 @@ void loop_look_around(Loop *loop)
 
 void loop_stop(Loop *loop)
 {
-    atomic_store(&loop->stopped, true);
-    loop_hand_over(loop, NULL);
+    loop_hand_over(loop, (Connection *)loop); /* which is none: the end */
 }
 
 /* Tells whether there is still somebody to work for: not if the client has
@@ -257,8 +255,8 @@ static void take_in(Loop *loop, int64_t now)
     Connection *arrived[64];
     ssize_t size = read(loop->inbox, arrived, sizeof arrived);
     for (ssize_t i = 0; i < size / (ssize_t)sizeof(Connection *); i++) {
-        if (arrived[i] == NULL) {
-            loop->stopping = atomic_load(&loop->stopped);
+        if (arrived[i] == NULL || arrived[i] == (Connection *)loop) {
+            loop->stopping = loop->stopping || arrived[i] != NULL;
             set_alarm(loop, now, now);
             continue;
         }
