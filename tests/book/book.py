@@ -180,7 +180,8 @@ class Book:
                      '<script src="player.js" defer></script>\n')
         whole = title if name == "index" else f"{title} · A web server in C"
         self.made[f"{name}.html"] = self.template.substitute(
-            title=blocks.escape(whole.replace("`", "")), body=body, turn=turn, head=head)
+            title=blocks.escape(whole.replace("`", "")), head=head, body=body,
+            turn=turn)
 
     def write_parts(self) -> None:
         around = [Page("index", "Contents"), *self.pages,
@@ -194,8 +195,8 @@ class Book:
             if len(page.sections) > 1:
                 body = body.replace("</h1>\n", (
                     '</h1>\n<nav class="toc" aria-label="On this page"><details>'
-                    f"<summary>On this page</summary>\n<ol>\n{items}</ol></details></nav>"
-                    "\n"), 1)
+                    f"<summary>On this page</summary>\n<ol>\n{items}</ol></details>"
+                    "</nav>\n"), 1)
             self.write(page.name, page.title, body, turn(around, i))
 
     def write_contents(self) -> None:
@@ -319,9 +320,9 @@ class Book:
     def write_search(self) -> None:
         """The page that searches, and what it searches: each section's words."""
         self.write("search", "Search", (
-            '<h1>Search</h1>\n<p id="found" role="status"></p>\n<ol class="found"></ol>\n'
-            "<noscript><p>The search needs JavaScript. The "
-            '<a href="index.html">contents</a> and the <a href="functions.html">functions'
+            '<h1>Search</h1>\n<p id="found" role="status"></p>\n'
+            '<ol class="found"></ol>\n<noscript><p>The search needs JavaScript. The '
+            '<a href="index.html">contents</a> and the <a href="functions.html">index'
             "</a> do not.</p></noscript>\n"),
                    head='<script src="search-index.js" defer></script>\n')
         index, bounds = [], [
@@ -395,7 +396,8 @@ def print_book(text: Text) -> None:
             chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
             "--no-first-run", "--disable-background-networking",
             "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={profile}", "--no-pdf-header-footer", "--generate-pdf-document-outline",
+            f"--user-data-dir={profile}", "--no-pdf-header-footer",
+            "--generate-pdf-document-outline",
             f"--print-to-pdf={BOOK / 'book.pdf'}", page.as_uri()],
             check=True, stderr=subprocess.DEVNULL, timeout=300)
     page.unlink()
