@@ -13,6 +13,7 @@ COLOURS = [(Comment.PreprocFile, "s"), (Comment.Preproc, "p"), (Comment, "c"),
            (Keyword, "k"), (String, "s"), (Number, "n")]
 LANGUAGES = {"c": "c", "h": "c", "sh": "sh", "html": "html", "md": "md",
              "Makefile": "make"}
+TAGS = {" ": "span", "+": "ins", "-": "del"}
 
 escape = html.escape
 
@@ -69,14 +70,11 @@ def diff(path: str, lines: list[str]) -> str:
     """The places that change. The first column stays: it is read without colour."""
     made = []
     for label, hunk in hunks(lines):
-        parts = {" ": "{}", "+": '<ins><b>+</b>{}</ins>', "-": '<del><b>-</b>{}</del>'}
-        code = coloured([line[1:] for line in hunk], path)
         body = "".join(
-            parts[line[0]].format(code + "\n") if line[0] != " " else
-            f"<span><b> </b>{code}\n</span>" for line, code in zip(hunk, code))
-        where = f" {escape(label)}" if " " in label else f" in {escape(label)}"
-        made.append(pane(f"<code>{escape(path)}</code>{where if label else ''}",
-                         "diff", body))
+            f"<{TAGS[line[0]]}><b>{line[0]}</b>{code}\n</{TAGS[line[0]]}>"
+            for line, code in zip(hunk, coloured([line[1:] for line in hunk], path)))
+        where = f" @@ {escape(label)} @@" if label else ""
+        made.append(pane(f"<code>{escape(path)}{where}</code>", "diff", body))
     return "".join(made)
 
 
