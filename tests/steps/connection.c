@@ -356,43 +356,70 @@ Test(connection, a_letter_at_a_time_in_a_second_request)
              "its first byte to its last",                                     \
     .key = "one-limit", .read = "A letter a second"
 
-Test(connection, a_slow_beginning_is_no_slow_request)
+/* Pauses for three seconds. Returns false if it took so much longer, on a busy
+ * machine, that a limit of five has passed. */
+static bool three_seconds(void)
 {
-    Server server = server_start((Options){0});
-    int client = client_connect(&server);
-    doing("a client waited for 3 s, sent half a request, waited for 3 s, and "
-          "sent the rest; twice on one connection");
-    for (int i = 0; i < 2; i++) {
-        pause_for(3);
+    double start = now();
+    pause_for(3);
+    return now() - start < 4;
+}
+
+/* Asks twice, slowly: waits, and begins; waits, and ends. Returns false if this
+ * machine was too slow. */
+static bool ask_slowly(const Server *server)
+{
+    int client = client_connect(server);
+    bool in_time = true;
+    for (int i = 0; i < 2 && in_time; i++) {
+        in_time = three_seconds();
         say(client, "GET / HT");
-        pause_for(3);
+        in_time = three_seconds() && in_time;
         say(client, "TP/1.1\r\n" HOST "\r\n");
         Answer answer = client_receive_some(client, 1, patience());
-        check(strcmp(statuses(&answer), "200 ") == 0,
+        check(!in_time || strcmp(statuses(&answer), "200 ") == 0,
               .expected = "the answer 200, each time",
               .got = words("number %d: %s", i + 1, outcome(&answer)), LIMITS);
         free(answer.data);
     }
     close(client);
+    return in_time;
+}
+
+Test(connection, a_slow_beginning_is_no_slow_request)
+{
+    Server server = server_start((Options){0});
+    doing("a client waited for 3 s, sent half a request, waited for 3 s, and "
+          "sent the rest; twice on one connection");
+    for (int tries = 0; tries < 3 && !ask_slowly(&server); tries++)
+        ;
     server_stop(&server);
+}
+
+/* Asks three times, with pauses. Returns false if this machine was too slow. */
+static bool ask_with_pauses(const Server *server)
+{
+    int client = client_connect(server);
+    bool in_time = true;
+    for (int i = 0; i < 3 && in_time; i++) {
+        in_time = i == 0 || three_seconds();
+        say(client, GET);
+        Answer answer = client_receive_some(client, 1, patience());
+        check(!in_time || strcmp(statuses(&answer), "200 ") == 0,
+              .expected = "the answer 200, each time",
+              .got = words("number %d: %s", i + 1, outcome(&answer)), LIMITS);
+        free(answer.data);
+    }
+    close(client);
+    return in_time;
 }
 
 Test(connection, each_request_has_its_own_time)
 {
     Server server = server_start((Options){0});
     doing("a client asked three times on one connection, with 3 s in between");
-    int client = client_connect(&server);
-    for (int i = 0; i < 3; i++) {
-        if (i > 0)
-            pause_for(3);
-        say(client, GET);
-        Answer answer = client_receive_some(client, 1, patience());
-        check(strcmp(statuses(&answer), "200 ") == 0,
-              .expected = "the answer 200, each time",
-              .got = words("number %d: %s", i + 1, outcome(&answer)), LIMITS);
-        free(answer.data);
-    }
-    close(client);
+    for (int tries = 0; tries < 3 && !ask_with_pauses(&server); tries++)
+        ;
     server_stop(&server);
 }
 
