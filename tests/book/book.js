@@ -85,10 +85,12 @@ function excerpt(hit, word) {
   if (at === -1)
     return make("p", { textContent: hit.text.slice(0, 200) });
   const from = hit.text.lastIndexOf(" ", Math.max(at - 80, 0)) + 1;
+  const to = hit.text.indexOf(" ", at + 160);
   const piece = make("p");
   piece.append((from ? "… " : "") + hit.text.slice(from, at),
     make("mark", { textContent: hit.text.slice(at, at + word.length) }),
-    hit.text.slice(at + word.length, at + 160) + " …");
+    to === -1 ? hit.text.slice(at + word.length)
+      : hit.text.slice(at + word.length, to) + " …");
   return piece;
 }
 

@@ -52,7 +52,8 @@ EXPLORED = ROOT / "build/explore.html"
 
 def unmarked(source: str) -> str:
     """The words of a piece of Markdown."""
-    source = re.sub(r"\]\([^)]*\)|\[\^[^]]*\]:?|<[^>]*>|[*`\[|]", "", source)
+    source = re.sub(r"\]\([^)]*\)|\[\^[^]]*\]:?|</?(details|summary|a\b)[^>]*>|[*`\[|]",
+                    "", source)
     return re.sub(r"\s+", " ", source).strip()
 
 
