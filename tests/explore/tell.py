@@ -340,8 +340,9 @@ CAUSES = {
     "null-in-push": ("push takes the list for one that has a last node: is it empty, or "
                      "was last set to NULL, though first is not?", "A queue"),
     "freed-in-push": ("push takes the list for one that has a last node, and pop has "
-                      "freed it: with the last job first must become NULL again. Is "
-                      "next set to NULL in each new node?", "A queue"),
+                      "freed it: with the last job first must become NULL again. Does "
+                      "pop set first to the node's next, and is next NULL in each "
+                      "new node?", "A queue"),
     "crash-in-queue": ("a pointer that was never set, or means nothing any more: malloc "
                        "leaves its memory as it was (calloc clears it)", "A queue"),
     "never-set": ("malloc leaves its memory as it was: set each member, the pointers, "
@@ -651,6 +652,11 @@ def cause_of_sleep(story, asleep, calls, steps):
             return ("two-mutexes", "who pushes and who pops lock two different mutexes: "
                     "only one and the same keeps the other out between the look and "
                     "the wait", read)
+        if in_vain and not (since or busy or lost) and in_vain[-1] > looked \
+                and "close" in story.function(steps[in_vain[-1]]):
+            return ("lost-wake-up", f"{name} had looked, and was about to wait, when "
+                    "close came: `closed` must be set under the mutex that pop holds "
+                    "while it looks", read)
         if in_vain and not (since or busy) and (lost or in_vain[-1] > looked):
             return ("lost-wake-up", f"{name} was about to wait when the wake-up "
                     "came: nobody waited yet, and so it is lost. To look, and to "
