@@ -30,7 +30,7 @@ typedef struct {
     const char *folder;   /* where it runs; NULL means PAGES */
     unsigned descriptors; /* its limit of open files; 0 means the usual */
     int failing_thread;   /* its pthread_create that fails, from 1; 0: none */
-    bool hurry;           /* its sleeps end with server_hurry() */
+    bool hurry;           /* server_hurry() cuts its sleeps short */
     bool gone_visitor;    /* the first whom it accepts has gone */
     bool failing_accept;  /* its accept fails for 0.4 s */
     bool slow_start;      /* its listen, pthread_create take 0.2 s longer */
@@ -46,7 +46,7 @@ typedef struct {
 /* Starts the program and waits until it listens. */
 Server server_start(Options options);
 
-/* From here on, nothing in it sleeps. */
+/* From here on, nothing in it sleeps for more than a second. */
 void server_hurry(void);
 
 /* Waits until the program ends by itself and returns its exit status; the

@@ -23,7 +23,7 @@
  *     WATCH_JOIN=1      when it ends with status 0, each of its threads must
  *                       have been joined, or be detached
  *     WATCH_SLEEP=0.2   no sleep, and no time-out of a socket, takes longer
- *     HURRY=file        a sleep of a second or more ends when the file is there
+ *     HURRY=file        once the file is there, a sleep takes a second at most
  *     WATCH_SHORT=1     what reads from a socket, or writes to it, moves a few
  *                       bytes at a time; or none, if it must not wait
  *     WATCH_LEAKS=file  under AddressSanitizer, leaks are looked for when a
