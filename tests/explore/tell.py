@@ -301,7 +301,7 @@ CAUSES = {
     "freed": ("it is freed while, or before, another thread uses it: first all "
               "who use it must have ended", "Waiting for the workers"),
     "destroyed": ("it is destroyed while, or before, another thread uses it: "
-                  "first all who use it must have ended",
+                  "first all who use it must have ended, each of them joined",
                   "Waiting for the workers"),
     "dead-variable": ("a pointer to a local variable outlives the function: who "
                       "goes on to use it must be given memory of its own",
@@ -309,6 +309,8 @@ CAUSES = {
     "leak": ("nobody frees it: thread_pool_destroy and job_queue_destroy free all that "
              "the two _new have allocated, each piece", "Telling them"),
     "leak-per-job": ("pop does not free what push has allocated", "A queue"),
+    "joined-twice": ("after pthread_join its number means nothing: each thread is "
+                     "joined once, and each of them", "Waiting for the workers"),
     "not-joined": ("thread_pool_destroy must pthread_join each of its workers: only "
                    "then have they ended, however long their jobs take",
                    "Waiting for the workers"),
@@ -672,5 +674,12 @@ def cause_of_sleep(story, asleep, calls, steps):
     if lost and pushed < executed and len(calls) < executed:
         return ("not-pushed", "execute does not push each job: it must, whatever the "
                 "workers do", "Execute")
+    closed = any("close" in story.function(s) for s in steps)
+    if not lost and ends and closed:
+        return ("nobody-woken", "close must lock the mutex, set `closed`, and wake all "
+                "who wait: pthread_cond_broadcast", read)
+    if not lost and ends:
+        return ("nobody-woken", f"{asleep[0]['name']} sleeps in pop, and nobody tells "
+                "it that no job is to come: close the queue before the join", read)
     return ("nobody-woken", f"{asleep[0]['name']} sleeps on "
             f"{story.named(asleep[0]['object'])}, and no signal comes", read)
