@@ -585,7 +585,8 @@ def cause_of_sleep(story, asleep, calls, steps):
                 "closed is not empty", read)
     if not asleep:
         return ("workers-ended", "all workers have ended: they must take one job "
-                "after the other", "The worker's loop")
+                "after the other" + (", until pop says false, and look at nothing else"
+                                     if ends else ""), "The worker's loop")
     pushes = sum(1 for text in notes if re.match("(pushes|executes) job", text))
     for thread in asleep:
         address, name = thread["object"]["address"], thread["name"]
