@@ -63,17 +63,19 @@ echo "Medians of $runs runs. CPU: microseconds a request; p99: milliseconds that
 number=0
 while IFS='|' read -r name mode count _; do
     number=$((number + 1))
-    printf '\n%s\n%-8s %10s %8s %8s %9s %10s %8s\n' "$name" step requests/s CPU \
+    printf '\n%s\n%-8s %10s %8s %8s %9s %10s %8s\n' "$name" step pages/s CPU \
         p99 threads KiB failed
     for step; do
         can "$step" "$mode" || continue
         file=$build/model-$number-$step.tsv
+        failed=$(cut -f 2 "$file" | awk '{ n += $1 } END { print n }')
         printf '%-8s %10.0f %8.1f %8.1f %9s %10s %8s\n' "$step" \
-            "$(echo "$count $(median "$file" 1)" | awk '{ print $1 / $2 }')" \
+            "$(echo "$count $failed $runs $(median "$file" 1)" |
+                awk '{ print ($1 - $2 / $3) / $4 }')" \
             "$(median "$file" 3)" \
             "$(median "$file" 5 | awk '{ print $1 / 1000 }')" \
             "$(cut -f 6 "$file" | sort -n | tail -n 1)" \
             "$(cut -f 9 "$file" | sort -n | tail -n 1)" \
-            "$(cut -f 2 "$file" | awk '{ n += $1 } END { print n }')"
+            "$failed"
     done
 done < "$build/loads"
