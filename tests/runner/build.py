@@ -46,8 +46,8 @@ WRONG = {
     "null-dereference": "the pointer may be NULL",
     "address": "== compares two addresses; strings are compared with strcmp, which "
                "returns 0 if they are equal",
-    "string-compare": "== compares two addresses; strings are compared with strcmp, "
-                      "which returns 0 if they are equal",
+    "string-compare": "the array is too small for such a string, so the two are "
+                      "never equal",
     "parentheses": "= stores a value; == compares two",
     "alloc-size": "the memory is smaller than what is put there",
 }
@@ -198,6 +198,8 @@ def _error(note: Note, more: int) -> Record:
 
 def _warning(note: Note) -> Record:
     cause = WRONG.get(note.option, WRONG.get(note.option.split("-")[0], ""))
+    if "string literal" in note.text and note.option == "string-compare":  # clang's
+        cause = WRONG["address"]
     if "argument 3 null" in note.text and "pthread_create" in note.excerpt():
         cause = ("a function's name alone hands it over; with () behind it, it is "
                  "called here, and what it returns is handed over")

@@ -58,7 +58,8 @@ static void check_refused(Server *server, int full, const char *request)
     check(!silent, .expected = "at once an answer: there is no room",
           .got = "nothing: the server says nothing",
           .cause = "main waits for room: job_queue_push instead of "
-                   "job_queue_try_push, or the queue has no bound",
+                   "job_queue_try_push, or the queue has no bound, "
+                   "or one above eight",
           .key = "not-refused", REFUSED);
     check(answer.length > 0, .expected = "at once an answer: there is no room",
           .got = "the connection was closed without a word",
