@@ -167,6 +167,7 @@ class Player {
       return;
     this.choose(0);
     const rest = this.graph.show.filter(i => this.graph.steps[i][1] >= 0);
+    this.code.scrollIntoView({ block: "nearest" });
     this.playing = setInterval(() => {
       this.take(rest.shift());
       if (rest.length === 0)
@@ -199,6 +200,8 @@ class Player {
   showTable() {
     const shown = this.section.classList.toggle("with-table");
     this.tableButton.setAttribute("aria-pressed", shown);
+    if (shown)
+      this.section.querySelector("table").scrollIntoView({ block: "nearest" });
   }
 
   /* Shows the state that we are in. */
