@@ -278,9 +278,27 @@ void check_pages(const Server *server)
     leave(&one);
 }
 
+enum { LARGE = 8000000 };
+
 char *large_site(void)
 {
-    return site_of(8000000);
+    return site_of(LARGE);
+}
+
+double ended_beside_slow(Server *server)
+{
+    Client slow = narrow_client(server);
+    say(&slow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    sip(&slow, 10 * RATE, patience(), 1);
+    double begun = now();
+    kill(server->pid, SIGTERM);
+    while (!slow.ended && now() < begun + 10 + SLACK)
+        sip(&slow, 10 * RATE, 0.1, LARGE);
+    int status = ended(server);
+    double took = now() - begun;
+    cr_expect(eq(int, status, 1));
+    leave(&slow);
+    return took;
 }
 
 char *site_of(size_t size)

@@ -132,6 +132,11 @@ double finished_after(Server *server);
 char *large_site(void);
 char *site_of(size_t size);
 
+/* Ends a server of a large_site() beside a client that is fast enough but has
+ * not all of the page at the bound: it is cut off, and the status must say so.
+ * Returns how many seconds the end took. */
+double ended_beside_slow(Server *server);
+
 /* Asks for the large page on a new connection, with so little room for what
  * comes; 0: with the usual. */
 Client ask_for_large(const Server *server, int room);

@@ -110,17 +110,7 @@ Test(server, an_unread_log_gets_no_eleventh_second)
         Server server =
             start_with("--root .", (Options){.folder = folder, .unread = true});
         fill_pipe(&server);
-        Client slow = narrow_client(&server);
-        say(&slow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
-        sip(&slow, 10 * RATE, patience(), 1);
-        double begun = now();
-        kill(server.pid, SIGTERM);
-        while (!slow.ended && now() < begun + 10 + SLACK)
-            sip(&slow, 10 * RATE, 0.1, 8000000);
-        int status = ended(&server);
-        cr_expect(eq(int, status, 1));
-        took = now() - begun;
-        leave(&slow);
+        took = ended_beside_slow(&server);
     }
     cr_expect(lt(dbl, took, 10.4));
     drop_site(folder);

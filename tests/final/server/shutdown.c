@@ -283,17 +283,8 @@ Test(server, shutdown_has_a_bound)
 {
     char *folder = large_site();
     Server server = start_with("--quiet --root .", (Options){.folder = folder});
-    Client slow = narrow_client(&server);
-    say(&slow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
-    sip(&slow, 10 * RATE, patience(), 1);
-    double begun = now();
-    kill(server.pid, SIGTERM);
-    while (!slow.ended && now() < begun + 10 + SLACK)
-        sip(&slow, 10 * RATE, 0.1, 8000000);
-    int status = ended(&server);
-    cr_expect(eq(int, status, 1));
-    cr_expect(within(now() - begun, 9, 10 + SLACK), "%f s", now() - begun);
-    leave(&slow);
+    double took = ended_beside_slow(&server);
+    cr_expect(within(took, 9, 10 + SLACK), "%f s", took);
     drop_site(folder);
 }
 
