@@ -18,7 +18,7 @@ cc -std=gnu17 -O2 -Wall -Wextra -o "$build/server" tests/bench/server.c \
 for step; do
     make -s -C "$(echo steps/"$step"-* | sed 's,^steps/final-.*,final,')" server
 done
-echo "$# programs, seven loads, $runs runs: about $(($# * runs / 3 + 1)) minutes" >&2
+echo "The models, $runs runs of $# programs: about $(($# * runs * 13 / 60 + 1)) minutes" >&2
 # name, mode, requests, clients, sleepers, silent ones
 cat > "$build/loads" <<'END'
 1 client|close|4000|1|0|0
@@ -39,43 +39,25 @@ command_of() {
     *) echo "$(echo "$top"/steps/"$1"-*/server) $port" ;;
     esac
 }
-number=0
-while IFS='|' read -r _ mode count clients sleepers silent; do
-    number=$((number + 1))
-    rm -f "$build"/model-"$number"-*.tsv
+rm -f "$build/models.tsv"
+while IFS='|' read -r name mode count clients sleepers silent; do
     for _ in $(seq "$runs"); do
         for step; do
             can "$step" "$mode" || continue
+            printf '%s\t%s\t' "$name" "$step" >> "$build/models.tsv"
             # shellcheck disable=SC2046
             (cd assets && SLEEPERS=$sleepers SILENT=$silent "$build/server" \
-                "$mode" "$port" "$count" "$clients" $(command_of "$step") \
-                2> "$build/model.err") >> "$build/model-$number-$step.tsv"
+                "$mode" "$port" "$count" "$clients" $(command_of "$step")) \
+                >> "$build/models.tsv" 2> "$build/models.log"
         done
     done
 done < "$build/loads"
 
-# The median of column $2 of a file.
-median() {
-    cut -f "$2" "$1" | sort -n | sed -n "$((runs / 2 + 1))p"
-}
-echo "Medians of $runs runs. CPU: microseconds a request; p99: milliseconds that" \
-    "99 % took at most;" "failed: those that were refused with 503 among them."
-number=0
-while IFS='|' read -r name mode count _; do
-    number=$((number + 1))
-    printf '\n%s\n%-8s %10s %8s %8s %9s %10s %8s\n' "$name" step pages/s CPU \
-        p99 threads KiB failed
-    for step; do
-        can "$step" "$mode" || continue
-        file=$build/model-$number-$step.tsv
-        failed=$(cut -f 2 "$file" | awk '{ n += $1 } END { print n }')
-        printf '%-8s %10.0f %8.1f %8.1f %9s %10s %8s\n' "$step" \
-            "$(echo "$count $failed $runs $(median "$file" 1)" |
-                awk '{ print ($1 - $2 / $3) / $4 }')" \
-            "$(median "$file" 3)" \
-            "$(median "$file" 5 | awk '{ print $1 / 1000 }')" \
-            "$(cut -f 6 "$file" | sort -n | tail -n 1)" \
-            "$(cut -f 9 "$file" | sort -n | tail -n 1)" \
-            "$failed"
-    done
-done < "$build/loads"
+echo "Medians of $runs runs. CPU: microseconds a request. ms,99%: that 99 % of them" \
+    "took at most. failed: the sum of those that were not answered with 200," \
+    "refused with 503 among them. ratio: the first row divided by this one."
+cut -d '|' -f 1 "$build/loads" | while IFS= read -r name; do
+    tests/bench/tables "$build/models.tsv" "$name" pages/s=10,0,compare \
+        CPU=3,1,compare ms,99%:1000=5,1,median threads=6,0,most KiB=9,0,most \
+        failed=2,0,sum
+done

@@ -17,7 +17,7 @@ typedef struct {
     void (*finish)(void);
 } Side;
 
-extern const Side ours, textbook, glib, libuv;
+extern const Side ours, textbook, ring, glib, libuv;
 
 /* What all jobs do; not inlined, because it is in another file. */
 void bench_job(void *arg);

@@ -1,4 +1,7 @@
-/* hello.html on libmicrohttpd, from memory, with a pool of four threads. */
+/* hello.html on libmicrohttpd, from memory.
+ *
+ *     server_mhd PORT PAGE THREADS
+ */
 
 #include <microhttpd.h>
 #include <signal.h>
@@ -31,7 +34,7 @@ int main(int argc, char *argv[])
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    FILE *file = argc > 2 ? fopen(argv[2], "r") : NULL;
+    FILE *file = argc > 3 ? fopen(argv[2], "r") : NULL;
     if (file == NULL)
         return EXIT_FAILURE;
     size = fread(page, 1, sizeof page, file);
@@ -42,9 +45,9 @@ int main(int argc, char *argv[])
                             "text/html; charset=utf-8");
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, (uint16_t)atoi(argv[1]),
-        NULL, NULL, answer, response, MHD_OPTION_THREAD_POOL_SIZE, 4U,
-        MHD_OPTION_CONNECTION_LIMIT, 16000U, MHD_OPTION_LISTEN_BACKLOG_SIZE,
-        4096U, MHD_OPTION_END);
+        NULL, NULL, answer, response, MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned)atoi(argv[3]), MHD_OPTION_CONNECTION_LIMIT, 16000U,
+        MHD_OPTION_LISTEN_BACKLOG_SIZE, 4096U, MHD_OPTION_END);
     if (daemon == NULL)
         return EXIT_FAILURE;
     sigwait(&signals, &number);
