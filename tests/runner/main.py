@@ -154,15 +154,19 @@ class Run:
         """Runs cases side by side until all, or those of a stage, have told."""
         units = [case for case in chosen if case.where[0] == cases.UNITS]
         likely = self.settings.stepwise or self.settings.ours
-        if likely and not self.settings.only and units \
-                and runner.pass_together(units):
-            self.results = [cases.Result(case) for case in units]
-            chosen = chosen[len(units):]
+        together = units if likely and not self.settings.only else []
         # It takes a second or two, and may explain what hangs for longer.
-        early = [case for case in chosen if case.name == cases.EXPLORED
-                 and any(other.where[0] == cases.UNITS for other in chosen)]
-        waiting = early + self.longest_first([case for case in chosen
-                                              if case not in early])
+        early = [case for case in chosen if case.name == cases.EXPLORED and units]
+        lock, waiting = threading.Lock(), self.longest_first(
+            [case for case in chosen if case not in together])
+
+        def begin_with(those):
+            """Has these begin first, and before them who explains what they find."""
+            with lock:
+                sooner = [case for case in early if case in waiting]
+                waiting[:] = sooner + those + [case for case in waiting
+                                               if case not in sooner + those]
+
         pending, done = {case.name: case.where for case in chosen}, queue.Queue()
 
         def too_early(case):
@@ -170,19 +174,27 @@ class Run:
             return self.settings.stepwise and case not in early and any(
                 where[0] < case.where[0] for where in list(pending.values()))
 
-        def work():
+        def work(lot=()):
+            if lot and runner.pass_together(lot):
+                for case in lot:
+                    done.put(cases.Result(case))
+            elif lot:
+                begin_with(lot)
             while not runner.stopped:
-                try:
+                with lock:
+                    if not waiting:
+                        return
                     case = waiting.pop(0)
-                except IndexError:
-                    return
                 while too_early(case) and not runner.stopped:
                     time.sleep(0.02)
                 if not runner.stopped:
                     done.put(runner.run(case))
 
-        threads = [threading.Thread(target=work, daemon=True)
-                   for _ in range(min(self.settings.jobs, len(chosen)))]
+        if not together:
+            begin_with([])
+        threads = [threading.Thread(target=work, args=[() if number else together],
+                                    daemon=True)
+                   for number in range(min(self.settings.jobs, len(chosen)))]
         counter = Counter(self.name, len(chosen))
         for thread in threads:
             thread.start()
