@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -73,6 +74,11 @@ Connection *connection_new(int socket, Service *service)
 void connection_hang_up(Connection *connection)
 {
     Service *service = connection->service;
+#ifdef TCP_USER_TIMEOUT /* for what the system has still to send */
+    int limit = 30000;  /* ms */
+    setsockopt(connection->socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit,
+               sizeof limit);
+#endif
     close(connection->socket);
     connection->socket = -1;
     atomic_fetch_sub(&service->connections, 1);

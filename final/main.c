@@ -196,10 +196,6 @@ static int listen_on(const char *host, int port)
         exit(EXIT_FAILURE);
     }
     freeaddrinfo(address);
-#ifdef TCP_USER_TIMEOUT /* they inherit this as well; ms */
-    int limit = 30000;
-    setsockopt(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
-#endif
     bool colons = strchr(host, ':') != NULL;
     printf("Listening on http://%s%s%s:%d\n", colons ? "[" : "", host,
            colons ? "]" : "", ntohs(bound.sin6_port));

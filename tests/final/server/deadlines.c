@@ -179,6 +179,23 @@ Test(server, a_client_that_reads_slowly_gets_all)
     drop_site(folder);
 }
 
+/* The same in real time: the system has limits of its own, in real seconds, and
+ * sees no progress in windows that are smaller than what it wants to send. */
+Test(server, a_client_with_little_room_gets_all)
+{
+    enum { SIZE = 500000 };
+    char *folder = site_of(SIZE);
+    setenv("PROGRAM", setting("PROGRAM_REAL"), 1);
+    Server server = start_with("--quiet --root .", (Options){.folder = folder});
+    Client slow = narrow_client(&server);
+    say(&slow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    sip(&slow, 1.4 * RATE, SIZE / RATE, SIZE + 1);
+    check_large(&slow, SIZE);
+    leave(&slow);
+    finish(&server);
+    drop_site(folder);
+}
+
 Test(server, a_client_that_does_not_close_is_closed)
 {
     Server server = start();
