@@ -41,10 +41,10 @@ static const char help[] =
     "  --quiet      do not log on stdout who asked for what\n"
     "  --help       print this\n\n"
     "A client has 30 s to begin a request and 10 s to send it, in 8 KB; for\n"
-    "an answer 30 s, and one more for each 10 KB of it. While there is no\n"
-    "room for another, that is 1 s to begin, and 5 s for the answer. 128\n"
-    "requests may wait for a thread (and half of the connections); the next\n"
-    "is refused with 503.\n"
+    "an answer 30 s, and one more for each 10 KB that has arrived. While\n"
+    "there is no room for another: 1 s to begin, and 5 for an answer instead\n"
+    "of 30. 128 requests may wait for a thread (and half of the connections);\n"
+    "the next is refused with 503.\n"
     "Ctrl-C: what was asked for is answered, within 10 s; again: ends at "
     "once.\n";
 

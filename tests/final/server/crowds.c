@@ -186,6 +186,38 @@ Test(server, fast_readers_that_dribble_then_make_room)
     readers_make_room(4000000);
 }
 
+/* But who takes an answer fast enough keeps his place: at the rate, if what he
+ * takes is acknowledged little by little; with the usual room, which the system
+ * acknowledges in steps, at three times the rate. */
+Test(server, steady_readers_keep_their_place_in_a_crowd)
+{
+    enum { CROWD = 80, SIZE = 1000000 };
+    char *folder = site_of(SIZE);
+    setenv("PROGRAM", setting("PROGRAM_REAL"), 1);
+    Server server = start_crowded("--root .", folder);
+    Client narrow = narrow_client(&server), too_slow = narrow_client(&server);
+    Client usual = ask_for_large(&server, 0), crowd[CROWD];
+    say(&narrow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    say(&too_slow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    crowd_in(&server, crowd, CROWD, "GET / HT");
+    const double rate = 3 * RATE; /* each takes for a third of the time */
+    for (double begun = now(); now() < begun + 18;) { /* the crowd stays 20 */
+        sip(&usual, 3.0 * rate, 0.05, SIZE);
+        sip(&narrow, 1.2 * rate, 0.05, SIZE);
+        sip(&too_slow, 0.3 * rate, 0.05, SIZE);
+    }
+    cr_expect(not(usual.ended), "after %zu bytes", usual.size);
+    cr_expect(not(narrow.ended), "after %zu bytes", narrow.size);
+    cr_expect(too_slow.ended, "it was not crowded");
+    leave(&usual);
+    leave(&narrow);
+    leave(&too_slow);
+    for (int i = 0; i < CROWD; i++)
+        leave(&crowd[i]);
+    finish(&server);
+    drop_site(folder);
+}
+
 /* Each asks in time, and has always begun to ask for more: so it is never idle.
  * Whoever comes then waits for the rest of one request, and not for ever. */
 Test(server, who_always_asks_again_makes_room)
