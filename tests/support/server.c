@@ -180,6 +180,7 @@ Server server_start(Options options)
     setenv("FAIL_ACCEPT", options.failing_accept ? "0.4" : "", 1);
     setenv("LATE_THREADS", options.late_threads ? "1" : "", 1);
     setenv("WATCH_SHORT", options.short_calls ? "1" : "", 1);
+    setenv("FASTER", options.faster ? "1" : "", 1);
     setenv("SLOW_START", options.slow_start ? "1" : "", 1);
     setenv("SIGNAL_BEFORE",
            options.signal_before != NULL ? options.signal_before : "", 1);

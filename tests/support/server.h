@@ -35,6 +35,7 @@ typedef struct {
     bool failing_accept;  /* its accept fails for 0.4 s */
     bool slow_start;      /* its listen, pthread_create take 0.2 s longer */
     bool late_threads;    /* its threads begin 0.3 s after their creation */
+    bool faster;          /* its sockets' time-outs take a fifth of the time */
     bool short_calls; /* its sockets take, and give, a few bytes at a time */
     bool may_end;     /* do not insist that it listens */
     bool unread;      /* stdout and stderr are a pipe, of which nobody reads
