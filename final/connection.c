@@ -82,9 +82,9 @@ void connection_hang_up(Connection *connection)
     close(connection->socket);
     connection->socket = -1;
     atomic_fetch_sub(&service->connections, 1);
-    if (atomic_exchange(&service->full, false)) {
+    if (atomic_load(&service->full)) {
         ssize_t written = write(service->bell, "", 1);
-        (void)written; /* without it main looks a second later */
+        (void)written; /* if the pipe is full, it has rung often enough */
     }
 }
 

@@ -16,6 +16,7 @@ struct Loop {
     int inbox, outbox; /* the two ends of a pipe: through it they come */
     /* What follows is used by the loop's own thread only. */
     Poller *poller;
+    int64_t now;              /* when it last has said who is ready */
     Connection **connections; /* all that it owns, in no order */
     size_t count, room;       /* of the array */
     int64_t alarm;            /* when to look for those whose time is up */
@@ -38,6 +39,7 @@ Loop *loop_new(void)
         return NULL;
     int ends[2] = {-1, -1};
     loop->alarm = INT64_MAX;
+    loop->now = loop_clock();
     loop->poller = poller_new();
     if (loop->poller == NULL || pipe(ends) == -1
         || !poller_add(loop->poller, ends[0], POLLIN, NULL)) {
@@ -249,6 +251,14 @@ static void welcome(Loop *loop, Connection *connection, int64_t now)
     settle(loop, connection, now);
 }
 
+void loop_take(Loop *loop, Connection *connection)
+{
+    if (keep(loop, connection))
+        welcome(loop, connection, loop->now);
+    else
+        connection_destroy(connection);
+}
+
 /* Takes in connections that were handed over, to be served at once. */
 static void take_in(Loop *loop, int64_t now)
 {
@@ -260,8 +270,8 @@ static void take_in(Loop *loop, int64_t now)
             set_alarm(loop, now, now);
             continue;
         }
-        if (arrived[i]->state == CONNECTION_NEW && !keep(loop, arrived[i]))
-            connection_destroy(arrived[i]);
+        if (arrived[i]->state == CONNECTION_NEW)
+            loop_take(loop, arrived[i]);
         else
             welcome(loop, arrived[i], now);
     }
@@ -298,30 +308,44 @@ static void look_around(Loop *loop, int64_t now)
     }
 }
 
+bool loop_turn(Loop *loop, int timeout)
+{
+    void *ready[READY_MAX];
+    int64_t left = loop->alarm > loop->now ? loop->alarm - loop->now : 0;
+    if (loop->alarm != INT64_MAX && (timeout == -1 || left < timeout))
+        timeout = (int)left;
+    int count = poller_wait(loop->poller, ready, READY_MAX, timeout);
+    loop->now = loop_clock();
+    if (time(NULL) != loop->second) {
+        loop->second = time(NULL);
+        http_format_date(loop->date, loop->second);
+    }
+    bool mail = false, other = false;
+    for (int i = 0; i < count; i++)
+        if (ready[i] == NULL)
+            mail = true;
+        else if (ready[i] == loop)
+            other = true;
+        else
+            serve(loop, ready[i], loop->now);
+    if (mail) /* the last, as it may end a connection that was ready */
+        take_in(loop, loop->now);
+    if (loop->now >= loop->alarm)
+        look_around(loop, loop->now);
+    return other;
+}
+
+bool loop_watch(Loop *loop, int descriptor, bool wanted)
+{
+    if (wanted)
+        return poller_add(loop->poller, descriptor, POLLIN, loop);
+    poller_remove(loop->poller, descriptor);
+    return true;
+}
+
 void loop_run(void *arg)
 {
     Loop *loop = arg;
-    int64_t now = loop_clock();
-    while (!loop->stopping || loop->count > 0) {
-        void *ready[READY_MAX];
-        int timeout = loop->alarm == INT64_MAX ? -1
-                      : loop->alarm > now      ? (int)(loop->alarm - now)
-                                               : 0;
-        int count = poller_wait(loop->poller, ready, READY_MAX, timeout);
-        now = loop_clock();
-        if (time(NULL) != loop->second) {
-            loop->second = time(NULL);
-            http_format_date(loop->date, loop->second);
-        }
-        bool mail = false;
-        for (int i = 0; i < count; i++)
-            if (ready[i] != NULL)
-                serve(loop, ready[i], now);
-            else
-                mail = true;
-        if (mail) /* the last, as it may end a connection that was ready */
-            take_in(loop, now);
-        if (now >= loop->alarm)
-            look_around(loop, now);
-    }
+    while (!loop->stopping || loop->count > 0)
+        loop_turn(loop, -1);
 }

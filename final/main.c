@@ -212,12 +212,15 @@ typedef struct {
     Service service;
 } Server;
 
-/* Starts count loops, each in a thread of a new pool. Returns 0, or an error.
- */
+/* Makes count loops: the first for main, the others each in a thread of a new
+ * pool. Returns 0, or an error. */
 static int start_loops(Loop **loops, int count, ThreadPool **pool)
 {
-    int error = thread_pool_build(pool, (size_t)count, (size_t)count);
-    for (int i = 0; i < count && error == 0; i++) {
+    loops[0] = loop_new();
+    int error = loops[0] == NULL ? errno : 0;
+    if (error == 0 && count > 1)
+        error = thread_pool_build(pool, (size_t)count - 1, (size_t)count - 1);
+    for (int i = 1; i < count && error == 0; i++) {
         loops[i] = loop_new();
         error = loops[i] == NULL
                     ? errno
@@ -253,7 +256,10 @@ static bool let_in(Server *server)
         Connection *connection =
             socket != -1 ? connection_new(socket, service) : NULL;
         if (connection != NULL) {
-            loop_hand_over(server->loops[server->next], connection);
+            if (server->next == 0)
+                loop_take(server->loops[0], connection);
+            else
+                loop_hand_over(server->loops[server->next], connection);
             server->next = (server->next + 1) % server->loop_count;
         } else if (socket != -1) {
             close(socket); /* there is no memory */
@@ -268,53 +274,54 @@ static bool let_in(Server *server)
     return true;
 }
 
-/* Lets in who comes, until a byte comes through the pipe. */
+/* Lets in who comes, and serves a share of them, until a byte comes through the
+ * pipe. */
 static void serve(Server *server, int stop)
 {
+    Loop *own = server->loops[0];
     struct pollfd polls[] = {{.fd = stop, .events = POLLIN},
-                             {.fd = server->bell, .events = POLLIN},
-                             {.fd = server->listener, .events = POLLIN}};
-    bool full = false;
+                             {.fd = server->bell, .events = POLLIN}};
+    bool full = true; /* while it is, the listener is not watched */
     for (;;) {
-        char bytes[8];
-        polls[2].fd = full ? -1 : server->listener; /* -1: is not looked at */
-        if (poll(polls, 3, full ? 1000 : -1) == -1) {
-            if (errno != EINTR) /* a signal: now its byte is in the pipe */
-                nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-            continue;
-        }
-        if (polls[0].revents != 0)
-            return;
-        if (polls[1].revents != 0
-            && read(server->bell, bytes, sizeof bytes) < 0)
-            continue;
+        bool was_full = full;
+        atomic_store(&server->service.full, false);
         full = !let_in(server);
         if (full) { /* one may have ended before it could know that */
-            bool known = atomic_exchange(&server->service.full, true);
-            for (int i = 0; !known && i < server->loop_count; i++)
+            atomic_store(&server->service.full, true);
+            for (int i = 0; i < server->loop_count; i++)
                 loop_look_around(server->loops[i]);
             full = !let_in(server);
             if (!full)
                 atomic_store(&server->service.full, false);
         }
+        if (full != was_full && !loop_watch(own, server->listener, !full))
+            full = true;
+        int64_t again = full ? loop_clock() + 1000 : INT64_MAX;
+        while (!loop_turn(own, full ? 1000 : -1) && loop_clock() < again)
+            ;
+        if (poll(polls, 2, 0) < 1)
+            continue;
+        if (polls[0].revents != 0)
+            break;
+        char bytes[64];
+        ssize_t size = read(server->bell, bytes, sizeof bytes);
+        (void)size; /* it does not matter how often it rang */
     }
+    loop_watch(own, stop, false);
+    loop_watch(own, server->bell, false);
+    loop_watch(own, server->listener, false);
 }
 
 /* Lets in those who waited when the signal came, as long as there is time to
  * answer them. */
 static void let_in_the_rest(Server *server)
 {
-    struct pollfd bell = {.fd = server->bell, .events = POLLIN};
     struct pollfd listener = {.fd = server->listener, .events = POLLIN};
     int64_t end = loop_clock() + STOP_TIME / 2;
     while (poll(&listener, 1, 0) == 1 && loop_clock() < end) {
-        char bytes[8];
-        if (let_in(server))
-            continue;
-        atomic_store(&server->service.full, true);
-        if (poll(&bell, 1, 100) == 1
-            && read(server->bell, bytes, sizeof bytes) < 1)
-            break;
+        bool room = let_in(server);
+        atomic_store(&server->service.full, !room);
+        loop_turn(server->loops[0], room ? 0 : 10);
     }
     close(server->listener);
 }
@@ -332,7 +339,7 @@ int main(int argc, char *argv[])
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGALRM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* other threads inherit this */
-    ThreadPool *workers, *loop_pool;
+    ThreadPool *workers, *loop_pool = NULL;
     Server server = {.loop_count = options.loops};
     int works = options.threads + QUEUE_CAPACITY;
     int error =
@@ -345,11 +352,16 @@ int main(int argc, char *argv[])
         exit(EXIT_FAILURE);
     }
     int stop = catch_signals(&signals), bell[2];
-    if (pipe(bell) == -1) {
+    if (pipe(bell) == -1 || fcntl(bell[1], F_SETFL, O_NONBLOCK) == -1) {
         perror("pipe");
         exit(EXIT_FAILURE);
     }
     server.bell = bell[0];
+    if (!loop_watch(server.loops[0], stop, true)
+        || !loop_watch(server.loops[0], server.bell, true)) {
+        perror("loop_watch");
+        exit(EXIT_FAILURE);
+    }
     fflush(stdout); /* from here on, whoever reads it must not stop us */
     Log *log = log_new(STDOUT_FILENO);
     if (log == NULL) {
@@ -379,7 +391,9 @@ int main(int argc, char *argv[])
     let_in_the_rest(&server);
     for (int i = 0; i < options.loops; i++)
         loop_stop(server.loops[i]);
-    thread_pool_destroy(loop_pool); /* waits for what was lent, too */
+    loop_run(server.loops[0]);
+    if (loop_pool != NULL)
+        thread_pool_destroy(loop_pool); /* waits for what was lent, too */
     thread_pool_destroy(workers);
     for (int i = 0; i < options.loops; i++)
         loop_destroy(server.loops[i]);

@@ -48,6 +48,11 @@ void poller_forget(Poller *poller, int descriptor)
     (void)descriptor; /* the kernel forgets it when it is closed */
 }
 
+void poller_remove(Poller *poller, int descriptor)
+{
+    control(poller, EPOLL_CTL_DEL, descriptor, 0, NULL);
+}
+
 int poller_wait(Poller *poller, void *owners[], int most, int timeout)
 {
     struct epoll_event events[most];
@@ -111,6 +116,11 @@ bool poller_change(Poller *poller, int descriptor, short events, void *owner)
 void poller_forget(Poller *poller, int descriptor)
 {
     poller->polls[descriptor].fd = -1;
+}
+
+void poller_remove(Poller *poller, int descriptor)
+{
+    poller_forget(poller, descriptor);
 }
 
 int poller_wait(Poller *poller, void *owners[], int most, int timeout)

@@ -22,6 +22,9 @@ bool poller_change(Poller *poller, int descriptor, short events, void *owner);
 /* Stops watching a descriptor. It has to be closed next. */
 void poller_forget(Poller *poller, int descriptor);
 
+/* The same for a descriptor that stays open. */
+void poller_remove(Poller *poller, int descriptor);
+
 /* Waits until something is ready, at most for timeout ms (-1: for ever). Stores
  * at most that many owners of what is ready, and returns their number; 0 if the
  * time is up, or a signal came. */

@@ -186,7 +186,7 @@ Test(faults, a_signal_while_pages_are_read, .timeout = TIMEOUT)
  */
 Test(faults, epoll_ctl_fails_for_a_connection, .timeout = TIMEOUT)
 {
-    set_fault("epoll_ctl", 2, ENOSPC, 1); /* after the loop's own pipe */
+    set_fault("epoll_ctl", 5, ENOSPC, 1); /* after three pipes and the door */
     Server server = start_with("--quiet --loops 1", (Options){0});
     Client one = client(&server);
     say(&one, "GET / HT");
