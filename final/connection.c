@@ -257,8 +257,8 @@ static void respond(Connection *connection, int status, int64_t now, bool last)
     bool head_only = request->head_only || status == 304;
     size_t length = head_only ? 0 : answer.length;
     log_answer(connection, status, length);
-    bool soon = connection->total > 0 && now < connection->begun + SECOND;
-    if (!soon && count_missing(connection) == 0) { /* it costs a call */
+    bool soon = now < connection->begun + SECOND; /* to ask costs a call */
+    if (connection->total == 0 || (!soon && count_missing(connection) == 0)) {
         connection->begun = now;
         connection->total = 0;
     }
