@@ -10,7 +10,7 @@ The grammar of the text
 -----------------------
 ## Step 3: A title, ## Part 15: A title
     begins a step. Each step ends with the sentence below; a part need not.
-**Listing 3-2: A title** · *badge* · *undo it* · [`steps/…`](steps/…)
+**Listing 3-2: A title** · *badge* · *undo it*
     the caption of what follows, up to the next caption or `##` heading.
     Badges, each checked by building the folder as it stands at the end:
       does not compile         make fails; a console block shows how
