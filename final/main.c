@@ -328,6 +328,9 @@ static void let_in_the_rest(Server *server)
 
 int main(int argc, char *argv[])
 {
+    for (int i = 0; i <= STDERR_FILENO; i++) /* or a pipe of ours is stdout */
+        if (fcntl(i, F_GETFD) == -1)
+            open("/dev/null", O_RDWR); /* takes the lowest number: i */
     setvbuf(stdout, NULL, _IOLBF, 0);
     const Options options = parse_options(argc, argv);
     signal(SIGPIPE, SIG_IGN); /* a client that left must not end the server */

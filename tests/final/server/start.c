@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -155,6 +156,47 @@ Test(server, listens_on_the_loopback_only)
     }
     cr_expect(eq(int, found, 1));
     finish(&server);
+}
+
+/* Returns a port that is free just now. */
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert(bind(listener, (struct sockaddr *)&address, size) == 0);
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    close(listener);
+    return ntohs(address.sin_port);
+}
+
+/* As some supervisors start it: what it opens itself must not become its
+ * stdout. It cannot say where it listens. */
+Test(server, started_with_nothing_open)
+{
+    for (unsigned kept = 0; kept < 2; kept++) { /* the others are closed */
+        Server server = {.port = free_port(),
+                         .err = open("/dev/null", O_RDONLY)};
+        char port[8];
+        snprintf(port, sizeof port, "%d", server.port);
+        server.pid = fork();
+        if (server.pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            close_range(kept, ~0U, 0);
+            if (chdir(setting("PAGES")) == 0)
+                execl(setting("PROGRAM"), "server", port, (char *)NULL);
+            _exit(127);
+        }
+        int first;
+        for (Wait wait = {0}; (first = client_try_connect(&server)) == -1;
+             moment())
+            cr_assert(server_alive(&server) && still_waiting(&wait, patience()),
+                      "it does not listen");
+        close(first);
+        for (int i = 0; i < 5; i++)
+            check_pages(&server);
+        finish(&server);
+    }
 }
 
 /* With as few descriptors as may be, it serves, or says that it cannot. */
