@@ -16,7 +16,7 @@ struct Loop {
     int inbox, outbox; /* the two ends of a pipe: through it they come */
     /* What follows is used by the loop's own thread only. */
     Poller *poller;
-    int64_t now;              /* when it last has said who is ready */
+    int64_t now;              /* when it last looked at the clock */
     Connection **connections; /* all that it owns, in no order */
     size_t count, room;       /* of the array */
     int64_t alarm;            /* when to look for those whose time is up */
@@ -39,7 +39,6 @@ Loop *loop_new(void)
         return NULL;
     int ends[2] = {-1, -1};
     loop->alarm = INT64_MAX;
-    loop->now = loop_clock();
     loop->poller = poller_new();
     if (loop->poller == NULL || pipe(ends) == -1
         || !poller_add(loop->poller, ends[0], POLLIN, NULL)) {
@@ -251,8 +250,19 @@ static void welcome(Loop *loop, Connection *connection, int64_t now)
     settle(loop, connection, now);
 }
 
+/* Notes what time it is. */
+static void look_at_clock(Loop *loop)
+{
+    loop->now = loop_clock();
+    if (time(NULL) != loop->second) {
+        loop->second = time(NULL);
+        http_format_date(loop->date, loop->second);
+    }
+}
+
 void loop_take(Loop *loop, Connection *connection)
 {
+    look_at_clock(loop); /* perhaps for the first time */
     if (keep(loop, connection))
         welcome(loop, connection, loop->now);
     else
@@ -315,11 +325,7 @@ bool loop_turn(Loop *loop, int timeout)
     if (loop->alarm != INT64_MAX && (timeout == -1 || left < timeout))
         timeout = (int)left;
     int count = poller_wait(loop->poller, ready, READY_MAX, timeout);
-    loop->now = loop_clock();
-    if (time(NULL) != loop->second) {
-        loop->second = time(NULL);
-        http_format_date(loop->date, loop->second);
-    }
+    look_at_clock(loop);
     bool mail = false, other = false;
     for (int i = 0; i < count; i++)
         if (ready[i] == NULL)

@@ -10,14 +10,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Hands over a connection whose client sends a text. Returns the client. */
-static int hand_over(Loop *loop, Service *service, const char *text)
+/* Returns the client of a new connection, who has sent a text. */
+static int come(Connection **connection, Service *service, const char *text)
 {
     int ends[2];
     cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     cr_assert(write(ends[1], text, strlen(text)) == (ssize_t)strlen(text));
-    loop_hand_over(loop, connection_new(ends[0], service));
+    *connection = connection_new(ends[0], service);
     return ends[1];
+}
+
+/* Hands over such a connection. */
+static int hand_over(Loop *loop, Service *service, const char *text)
+{
+    Connection *connection;
+    int client = come(&connection, service, text);
+    loop_hand_over(loop, connection);
+    return client;
 }
 
 /* It had other things to do while it was told to look around, was given more
@@ -44,6 +53,25 @@ Test(loop, what_came_before_the_end_is_served, .timeout = 20)
     cr_expect(strncmp(answer, "HTTP/1.1 200 OK\r\n", 17) == 0, "%s", answer);
     cr_expect(eq(int, service.connections, 0));
     close(client);
+    loop_destroy(loop);
+    site_free(site);
+}
+
+/* The first may come before its first turn: the answer has its date. */
+Test(loop, who_comes_first_gets_the_date, .timeout = 20)
+{
+    Site *site = site_load("assets");
+    Service service = {.site = site, .stop_deadline = INT64_MAX};
+    Loop *loop = loop_new();
+    Connection *connection;
+    int client = come(&connection, &service, "GET /x HTTP/1.0\r\n\r\n");
+    loop_take(loop, connection);
+    char answer[4096] = "";
+    cr_assert(recv(client, answer, sizeof answer - 1, MSG_DONTWAIT) > 0);
+    cr_expect(strstr(answer, " GMT\r\n") != NULL, "%s", answer);
+    close(client);
+    loop_stop(loop);
+    loop_run(loop);
     loop_destroy(loop);
     site_free(site);
 }
