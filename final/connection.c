@@ -366,14 +366,16 @@ static void stop(Connection *connection, int64_t deadline, int64_t now)
     }
 }
 
-bool connection_hurry(Connection *connection, int64_t now)
+bool connection_is_hurried(const Connection *connection)
+{
+    return stopping(connection) || atomic_load(&connection->service->full);
+}
+
+void connection_hurry(Connection *connection, int64_t now)
 {
     int64_t deadline = atomic_load(&connection->service->stop_deadline);
     if (deadline != INT64_MAX)
         stop(connection, deadline, now);
     else if (atomic_load(&connection->service->full))
         make_room(connection, now);
-    else
-        return false;
-    return true;
 }

@@ -89,9 +89,11 @@ void connection_refuse(Connection *connection, int64_t now);
  * but not who takes an answer fast enough. */
 void connection_expire(Connection *connection, int64_t now);
 
-/* Ends what can be ended now, if others have no room or the server stops.
- * Returns whether that is so: then this is to be called again soon. */
-bool connection_hurry(Connection *connection, int64_t now);
+/* Tells whether others have no room or the server stops. */
+bool connection_is_hurried(const Connection *connection);
+
+/* If that is so, ends what can be ended now. To be called again soon. */
+void connection_hurry(Connection *connection, int64_t now);
 
 /* Closes the socket. Nothing can be done with the connection any more. */
 void connection_hang_up(Connection *connection);

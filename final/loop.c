@@ -222,7 +222,8 @@ static void settle(Loop *loop, Connection *connection, int64_t now)
         forget(loop, connection);
         connection_destroy(connection);
     } else {
-        set_alarm(loop, connection->deadline, now);
+        bool hurried = connection_is_hurried(connection);
+        set_alarm(loop, hurried ? now : connection->deadline, now);
     }
 }
 
@@ -308,8 +309,7 @@ static void look_around(Loop *loop, int64_t now)
                 hang_up(loop, connection);
             continue;
         }
-        if (connection_hurry(connection, now))
-            set_alarm(loop, now, now);
+        connection_hurry(connection, now);
         if (is_late(connection, now)) /* or has it come just now? */
             connection_advance(connection, now);
         if (is_late(connection, now))

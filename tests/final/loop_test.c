@@ -75,3 +75,23 @@ Test(loop, who_comes_first_gets_the_date, .timeout = 20)
     loop_destroy(loop);
     site_free(site);
 }
+
+/* It had nobody when it was told that the server stops. Who is let in then, and
+ * says nothing, takes the room of others: he is not forgotten either. */
+Test(loop, who_comes_after_the_signal_is_looked_at, .timeout = 20)
+{
+    Service service = {.stop_deadline = loop_clock() + STOP_TIME / 2};
+    Loop *loop = loop_new();
+    loop_look_around(loop);
+    for (int64_t end = loop_clock() + 500; loop_clock() < end;)
+        loop_turn(loop, 10); /* it looks around, for the last time */
+    int client = hand_over(loop, &service, "");
+    for (int64_t end = loop_clock() + 5000;
+         loop_clock() < end && service.connections > 0;)
+        loop_turn(loop, 10);
+    cr_expect(eq(int, service.connections, 0));
+    close(client);
+    loop_stop(loop);
+    loop_run(loop);
+    loop_destroy(loop);
+}

@@ -3,6 +3,7 @@
 #include "help.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -275,6 +276,23 @@ Test(server, shutdown_does_not_wait_for_who_never_reads)
 Test(server, shutdown_does_not_wait_for_who_stops_reading)
 {
     deaf_at_the_end(4000000);
+}
+
+/* The same for who gets a large page from a worker, and is the only one: its
+ * loop has had nobody to look at until then. */
+Test(server, shutdown_does_not_wait_for_a_sleeper_who_never_reads)
+{
+    char *folder = large_site(), large[4200], hello[4200];
+    snprintf(large, sizeof large, "%s/large.txt", folder);
+    snprintf(hello, sizeof hello, "%s/hello.html", folder);
+    cr_assert(rename(large, hello) == 0);
+    Server server = start_with("--quiet --root .", (Options){.folder = folder});
+    Client deaf = narrow_client(&server);
+    say(&deaf, SLEEP);
+    all_is_read(&server);
+    cr_expect(lt(dbl, finished_after(&server), 5 + timeouts[WRITE] / 6 + 2));
+    leave(&deaf);
+    drop_site(folder);
 }
 
 /* But who is fast enough, and has not all of it at the bound, is cut off; and
