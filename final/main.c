@@ -309,7 +309,8 @@ static void serve(Server *server, int stop)
     }
     loop_watch(own, stop, false);
     loop_watch(own, server->bell, false);
-    loop_watch(own, server->listener, false);
+    if (!full)
+        loop_watch(own, server->listener, false);
 }
 
 /* Lets in those who waited when the signal came, as long as there is time to
@@ -323,6 +324,7 @@ static void let_in_the_rest(Server *server)
         atomic_store(&server->service.full, !room);
         loop_turn(server->loops[0], room ? 0 : 10);
     }
+    atomic_store(&server->service.full, false);
     close(server->listener);
 }
 

@@ -306,6 +306,56 @@ Test(server, shutdown_has_a_bound)
     drop_site(folder);
 }
 
+/* Starts it with room for two connections. */
+static Server start_with_room_for_two(const char *folder)
+{
+    setenv("PROGRAM", setting("PROGRAM_REAL"), 1);
+    Options how = {.descriptors = 5, .folder = folder, .may_end = true};
+    for (;; how.descriptors++) {
+        Server server = start_with("--quiet --loops 1", how);
+        if (server.port != 0) { /* it has room for one */
+            server_stop(&server);
+            how.descriptors++;
+            return start_with("--quiet --loops 1 --root .", how);
+        }
+        cr_assert(lt(int, how.descriptors, 40));
+        ended(&server);
+    }
+}
+
+/* One still waits at the door when it closes; nobody does afterwards. So who
+ * says then that he says no more is not taken for one who has gone. */
+Test(server, shutdown_answers_who_half_closes_after_the_door)
+{
+    enum { ALL = 1000000000 };
+    char *folder = large_site();
+    Server server = start_with_room_for_two(folder);
+    Client reader = narrow_client(&server), slow = client(&server);
+    say(&reader, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
+    sip(&reader, 10 * RATE, patience(), 1);
+    say(&slow, "GET /sleep");
+    all_is_read(&server);
+    Client waiting = client(&server);
+    double begun = now();
+    kill(server.pid, SIGTERM);
+    sip(&reader, 10 * RATE, 1.5, ALL);
+    say(&slow, " HTTP/1.1\r\n" H "\r\n");
+    for (int socket; (socket = client_try_connect(&server)) != -1;) {
+        close(socket);
+        cr_assert(lt(dbl, now() - begun, 5 + SLACK));
+        sip(&reader, 10 * RATE, 0.1, ALL);
+    }
+    shutdown(slow.socket, SHUT_WR);
+    sip(&reader, 10 * RATE, 0.5, ALL);
+    cr_expect(eq(int, reply(&slow).status, 200));
+    leave(&reader);
+    leave(&slow);
+    leave(&waiting);
+    int status = ended(&server);
+    cr_expect(eq(int, status, 0));
+    drop_site(folder);
+}
+
 /* Nor does who goes on asking, or goes on coming, make it any longer. */
 Test(server, shutdown_ends_though_they_keep_coming)
 {
