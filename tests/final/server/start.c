@@ -135,6 +135,31 @@ Test(server, listens_where_it_is_told)
     finish(&server);
 }
 
+/* An address of IPv6: it is served, and the log shows it. */
+Test(server, listens_on_ipv6)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6,
+                                   .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int there = socket(AF_INET6, SOCK_STREAM, 0);
+    if (bind(there, (struct sockaddr *)&address, sizeof address) != 0) {
+        fprintf(stderr, "SKIPPED: listens_on_ipv6: no IPv6 here\n");
+        cr_skip_test("no IPv6 here");
+    }
+    close(there);
+    Server server = start_with("--host ::1", (Options){.host = "[::1]"});
+    cr_expect(eq(int, client_try_connect(&server), -1));
+    address.sin6_port = htons((in_port_t)server.port);
+    Client one = {.socket = socket(AF_INET6, SOCK_STREAM, 0),
+                  .data = calloc(1, 1)};
+    cr_assert(connect(one.socket, (struct sockaddr *)&address, sizeof address)
+              == 0);
+    say(&one, GET);
+    cr_expect(eq(int, reply(&one).status, 200));
+    leave(&one);
+    server_wait_output(&server, " ::1 \"GET / HTTP/1.1\" 200 ", 1);
+    finish(&server);
+}
+
 /* Only this machine can connect. */
 Test(server, listens_on_the_loopback_only)
 {
