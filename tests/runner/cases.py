@@ -13,16 +13,18 @@ from pathlib import Path
 from support.steps import environment, macros
 from watch import tell
 
-from . import build, cache, course
+from . import build, cache, course, tree
 from .report import Record, parse, records_in
 
 # The stages, in the order of causes.
 STAGES = ("the pool and the queue, called directly", "the basic answers",
-          "what the step is about", "memory and threads", "hostile clients")
-UNITS, ANSWERS, LESSON, MEMORY, HOSTILE = range(len(STAGES))
+          "what the step is about", "memory and threads",
+          "what the step is about, and takes time", "hostile clients")
+UNITS, ANSWERS, LESSON, MEMORY, SLOW, HOSTILE = range(len(STAGES))
+BEHIND = 500  # places in a stage, for those of hostile clients that take time
 
 # A case that takes longer than this hangs in a way that it does not see itself.
-LIMIT = 60
+LIMIT = 80
 
 
 # Findings that a hint of the watched threads explains better.
@@ -45,6 +47,7 @@ class Case:
     name: str  # suite/test
     where: tuple  # stage, place in it
     command: list
+    slow: bool = False  # by its nature: see TAKES_TIME in support/report.h
     criterion: bool = True
 
 
@@ -81,15 +84,18 @@ def _objects(sources, flags, headers):
 
 
 def _tests(sources, objects):
-    """suite/test of all tests in the objects, in the order of the sources."""
+    """(suite/test, whether it is slow) of all tests in the objects, in the order of
+    the sources."""
     symbols = set()
     for path in objects:
         said = subprocess.run(["nm", path], check=True,
                               stdout=subprocess.PIPE).stdout.decode()
         symbols |= set(re.findall(r" (\w+)_impl$", said, re.MULTILINE))
-    return [f"{suite}/{test}" for source in sources for suite, test in
-            re.findall(r"^Test\((\w+),\s*(\w+)", source.read_text(encoding="utf-8"),
-                       re.MULTILINE) if f"{suite}_{test}" in symbols]
+    return [(f"{suite}/{test}", bool(slow)) for source in sources
+            for suite, test, slow in re.findall(
+                r"^Test\((\w+),\s*(\w+)(,\s*TAKES_TIME)?",
+                source.read_text(encoding="utf-8"), re.MULTILINE)
+            if f"{suite}_{test}" in symbols]
 
 
 def _support(*names):
@@ -142,8 +148,8 @@ class Suite:
         if failure:
             self.failures.append(failure)
             return
-        for place, name in enumerate(_tests(units, tests)):
-            self.cases.append(Case(name, (UNITS, place), [binary]))
+        for place, (name, slow) in enumerate(_tests(units, tests)):
+            self.cases.append(Case(name, (UNITS, place), [binary], slow))
 
     def _add_servers(self, sources, support):
         objects = _objects(sources, [], [
@@ -157,9 +163,10 @@ class Suite:
             raise SystemExit(f"The tests themselves do not link: {failure.got}")
         stages = {"start": ANSWERS, "answers": ANSWERS, "memory": MEMORY,
                   "hostile": HOSTILE}
-        for place, name in enumerate(_tests(sources, objects)):
-            stage = stages.get(re.split("[/_]", name)[0], LESSON)
-            self.cases.append(Case(name, (stage, place), [binary]))
+        for place, (name, slow) in enumerate(_tests(sources, objects)):
+            stage = stages.get(re.split("[/_]", name)[0], SLOW if slow else LESSON)
+            self.cases.append(Case(name, (stage, place + slow * BEHIND), [binary],
+                                   slow))
 
     def _add_others(self):
         """What is no test of Criterion: the explorer, the sanitizers."""
@@ -213,7 +220,9 @@ class Runner:
             self.environment.pop(name, None)
         if "thread" in suite.sanitize:
             self.environment["EXTRA_THREAD"] = "1"  # ThreadSanitizer's own
-        self.running = set()
+        self.running = {}  # the case of each process
+        self.begun = {}  # when, by name
+        self.dropped = set()  # names
         self.stopped = False
 
     def environment_of(self, case: Case, folder: Path):
@@ -253,14 +262,14 @@ class Runner:
         not that, but Criterion itself is ended by a signal, as happens on a crowded
         machine, it is tried once more."""
         result = self._run_once(case)
-        if case.criterion and any(
+        if case.criterion and result.seconds < LIMIT and any(
                 record.got.startswith("ended by signal") for record in result.records):
             result = self._run_once(case)
         return result
 
     def _run_once(self, case: Case) -> Result:
         result = Result(case)
-        if self.stopped:
+        if self.is_over(case):
             return result
         folder = self.scratch / case.name.replace("/", ".")
         environment = self.environment_of(case, folder)
@@ -268,22 +277,24 @@ class Runner:
         if case.criterion:
             command += [f"--filter={case.name}", "-j1", "--color=never",
                         f"--json={folder / 'result.json'}"]
-        begun = time.monotonic()
+        begun = self.begun[case.name] = time.monotonic()
         with open(folder / "output", "wb") as output:
             process = subprocess.Popen(
                 command, cwd=folder / "tmp", env=environment, stdout=output,
                 stderr=output, stdin=subprocess.DEVNULL, start_new_session=False)
-            self.running.add(process)
+            self.running[process] = case
+            if self.is_over(case):
+                process.kill()
             try:
                 process.wait(LIMIT if case.criterion else 4 * LIMIT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            self.running.discard(process)
+            self.running.pop(process)
         result.seconds = time.monotonic() - begun
         if case.criterion:
             remove_socket(process.pid)
-        if self.stopped:
+        if self.is_over(case):
             return result
         said = (folder / "output").read_text(encoding="utf-8", errors="replace")
         result.records = records_in(folder / "report", case.name)
@@ -383,6 +394,19 @@ class Runner:
             got = "it ended before the check came to its end: does something " \
                   "call exit()?"
         return Record(test=case.name, got=got)
+
+    def is_over(self, case: Case) -> bool:
+        """Whether nobody asks for this case's result any more."""
+        return self.stopped or case.name in self.dropped
+
+    def drop(self, names):
+        """Ends these cases, or does not begin them: nobody asks for their results,
+        and what they start may take all the time of the processors."""
+        self.dropped |= names
+        processes = {process.pid for process, case in list(self.running.items())
+                     if case.name in names and process.poll() is None}
+        if processes:
+            tree.kill_with_children(processes)
 
     def stop(self):
         """Ends what still runs; their results do not count any more."""

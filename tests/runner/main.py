@@ -12,7 +12,7 @@ folder is at. From the environment, and so from make's command line:
     PATIENCE  seconds that anything may take, beyond the time that it needs
     CC, CFLAGS, CRITERION   the compiler, more flags, a private Criterion
     SANITIZE  a value for -fsanitize=: only the tests over the network
-    JOBS      tests at a time
+    JOBS      tests at a time, beside those that mostly wait
     MESSAGES  how many at most (3)
     ADVICE    no: leave out what gcc's analyzer suspects
     STEPWISE  1: begin a stage when the one before it has ended, and end with the
@@ -34,7 +34,8 @@ from pathlib import Path
 
 from . import build, cache, cases, course, find, report, tree
 
-GRACE = 1.0  # seconds for what else fails with the first of a stage
+GRACE = 0.5  # seconds for what else fails with the first of a stage
+EXPLAINED = 1.0  # seconds for who can say why, when the explorer has told what
 LATER = 1000  # places in a stage
 MESSAGES = int(os.environ.get("MESSAGES") or 3)
 
@@ -184,20 +185,25 @@ class Run:
                 with lock:
                     if not waiting:
                         return
-                    case = waiting.pop(0)
-                while too_early(case) and not runner.stopped:
+                    case = None if too_early(waiting[0]) else waiting.pop(0)
+                if not case:
                     time.sleep(0.02)
-                if not runner.stopped:
-                    done.put(runner.run(case))
+                    continue
+                if case.slow:  # it mostly waits: it takes nobody's place
+                    begin()
+                done.put(runner.run(case))
+
+        def begin(lot=()):
+            threads.append(threading.Thread(target=work, args=[lot], daemon=True))
+            threads[-1].start()
 
         if not together:
             begin_with([])
-        threads = [threading.Thread(target=work, args=[() if number else together],
-                                    daemon=True)
-                   for number in range(min(self.settings.jobs, len(chosen)))]
+        threads = []
         counter = Counter(self.name, len(chosen))
-        for thread in threads:
-            thread.start()
+        begin(together)
+        for _ in range(min(self.settings.jobs, len(chosen)) - 1):
+            begin()
         try:
             self.collect(runner, pending, done, counter)
         finally:
@@ -221,10 +227,16 @@ class Run:
                 counter.step()
                 if result.case.name == cases.EXPLORED and result.records:
                     self.explored = result, time.monotonic()
-            self.let_explain(pending)
+            self.let_explain(runner, pending)
             if self.settings.all or not any(r.records for r in self.results):
                 continue
             stage = min(r.case.where[0] for r in self.results if r.records)
+            later = {name for name, where in pending.items()
+                     if where[0] > stage and name != cases.EXPLORED}
+            if later:
+                runner.drop(later)
+                for name in later:
+                    del pending[name]
             if any(where[0] < stage for where in pending.values()):
                 failed = None
                 continue
@@ -258,16 +270,21 @@ class Run:
         if self.settings.stepwise:
             return chosen
         return sorted(chosen, key=lambda case: (
-            min(case.where[0], cases.LESSON), -took.get(case.name, 0)
+            min(case.where[0], cases.LESSON), -took.get(case.name, 5 * case.slow)
             if case.where[0] >= cases.LESSON else 0))
 
-    def let_explain(self, pending):
+    def let_explain(self, runner, pending):
         """What the explorer has found is told first, in place of a check of pool or
         queue that only hangs, crashes or miscounts: by then others have ended."""
         if not self.explored:
             return
         result, since = self.explored
-        if pending and time.monotonic() < since + GRACE:
+        now = time.monotonic()
+        if pending and now < since + EXPLAINED:
+            return
+        if now < since + 3 * EXPLAINED and any(
+                now - runner.begun.get(name, 0) < EXPLAINED
+                for name, where in pending.items() if where[0] == cases.UNITS):
             return
         units = [(record.where, record.vague) for other in self.results
                  for record in other.records if record.where[0] == cases.UNITS]

@@ -39,6 +39,21 @@ def descendants(root: int):
     return found
 
 
+def kill_with_children(roots) -> None:
+    """Ends these processes, and all below them."""
+    parents = _parents()
+    doomed, found = set(), set(roots)
+    while found:
+        doomed |= found
+        found = {child for child, parent in parents.items()
+                 if parent in found and child not in doomed}
+    for process in doomed:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except OSError:
+            pass
+
+
 def kill_below(root: int, seconds: float = 5) -> None:
     """Ends all below root, however they fork: stopped first, then killed."""
     deadline = time.monotonic() + seconds

@@ -101,7 +101,7 @@ static void check_served(int count, Answer answers[])
     }
 }
 
-Test(bounded_queue, exactly_the_bound_waits_and_the_next_gets_503)
+Test(bounded_queue, exactly_the_bound_waits_and_the_next_gets_503, TAKES_TIME)
 {
     int clients[MOST];
     Answer answers[MOST];
@@ -129,7 +129,7 @@ Test(bounded_queue, exactly_the_bound_waits_and_the_next_gets_503)
     server_stop(&server);
 }
 
-Test(bounded_queue, ctrl_c_is_heard_though_the_queue_is_full)
+Test(bounded_queue, ctrl_c_is_heard_though_the_queue_is_full, TAKES_TIME)
 {
     int clients[MOST];
     Answer answers[MOST];
@@ -155,7 +155,7 @@ Test(bounded_queue, ctrl_c_is_heard_though_the_queue_is_full)
 }
 
 /* Whoever is refused leaves nothing behind. */
-Test(bounded_queue, a_thousand_refused_cost_nothing)
+Test(bounded_queue, a_thousand_refused_cost_nothing, TAKES_TIME)
 {
     int clients[MOST];
     Answer answers[MOST];

@@ -333,7 +333,7 @@ static void check_letters(const Server *server, const char *before, int answers)
     free(answer.data);
 }
 
-Test(connection, a_letter_at_a_time)
+Test(connection, a_letter_at_a_time, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("a client sent a letter each half second, and never the end of a "
@@ -342,7 +342,7 @@ Test(connection, a_letter_at_a_time)
     server_stop(&server);
 }
 
-Test(connection, a_letter_at_a_time_in_a_second_request)
+Test(connection, a_letter_at_a_time_in_a_second_request, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("a client had its answer; then it sent half a request and a letter "
@@ -406,7 +406,7 @@ static bool ask_slowly(const Server *server)
     return in_time;
 }
 
-Test(connection, a_slow_beginning_is_no_slow_request)
+Test(connection, a_slow_beginning_is_no_slow_request, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("a client waited for 3 s, sent half a request, waited for 3 s, and "
@@ -434,7 +434,7 @@ static bool ask_with_pauses(const Server *server)
     return in_time;
 }
 
-Test(connection, each_request_has_its_own_time)
+Test(connection, each_request_has_its_own_time, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("a client asked three times on one connection, with 3 s in between");
@@ -443,7 +443,7 @@ Test(connection, each_request_has_its_own_time)
     server_stop(&server);
 }
 
-Test(connection, an_idle_one_is_closed_without_a_word)
+Test(connection, an_idle_one_is_closed_without_a_word, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("a client had its answer, and said nothing any more");
@@ -497,7 +497,7 @@ Test(connection, they_leave_nothing_behind)
     server_stop(&server);
 }
 
-Test(connection, ctrl_c_does_not_wait_for_idle_ones)
+Test(connection, ctrl_c_does_not_wait_for_idle_ones, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int clients[3];
@@ -553,7 +553,7 @@ static bool flood(int client, double seconds)
     return false;
 }
 
-Test(connection, ctrl_c_does_not_wait_for_a_busy_one)
+Test(connection, ctrl_c_does_not_wait_for_a_busy_one, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("a client sent one request behind the other without a pause, and "
@@ -574,7 +574,7 @@ Test(connection, ctrl_c_does_not_wait_for_a_busy_one)
                     "The byte that stays");
 }
 
-Test(connection, ctrl_c_lets_those_finish_who_were_let_in)
+Test(connection, ctrl_c_lets_those_finish_who_were_let_in, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int descriptors = server_descriptors(&server);

@@ -108,12 +108,12 @@ static void check_silent(int count)
     server_stop(&server);
 }
 
-Test(event_loop, four_silent_clients_delay_nobody)
+Test(event_loop, four_silent_clients_delay_nobody, TAKES_TIME)
 {
     check_silent(4);
 }
 
-Test(event_loop, two_hundred_silent_clients_delay_nobody)
+Test(event_loop, two_hundred_silent_clients_delay_nobody, TAKES_TIME)
 {
     check_silent(200);
 }
@@ -215,7 +215,7 @@ static int ask_and_do_not_read(const Server *server, const char *text)
     return client;
 }
 
-Test(event_loop, a_client_that_does_not_read_delays_nobody)
+Test(event_loop, a_client_that_does_not_read_delays_nobody, TAKES_TIME)
 {
     char *folder = folder_with_page(LARGE);
     Server server = server_start((Options){.folder = folder});
@@ -244,7 +244,7 @@ Test(event_loop, a_client_that_does_not_read_delays_nobody)
     folder_remove(folder);
 }
 
-Test(event_loop, a_slow_reader_gets_all_and_then_the_next_page)
+Test(event_loop, a_slow_reader_gets_all_and_then_the_next_page, TAKES_TIME)
 {
     char *folder = folder_with_page(LARGE);
     size_t size;
@@ -259,7 +259,8 @@ Test(event_loop, a_slow_reader_gets_all_and_then_the_next_page)
     folder_remove(folder);
 }
 
-Test(event_loop, a_letter_after_the_other_delays_nobody_and_has_an_end)
+Test(event_loop, a_letter_after_the_other_delays_nobody_and_has_an_end,
+     TAKES_TIME)
 {
     enum { CLIENTS = 5 };
     int clients[CLIENTS];
@@ -317,7 +318,7 @@ static void await(const Server *server, int descriptors, int count)
 }
 
 /* What waits longest is what the loop does itself. */
-Test(event_loop, a_sleep_in_the_loop_stops_everybody)
+Test(event_loop, a_sleep_in_the_loop_stops_everybody, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int descriptors = server_descriptors(&server);
@@ -340,7 +341,7 @@ Test(event_loop, a_sleep_in_the_loop_stops_everybody)
 }
 
 /* All that has happened meanwhile is there at once: some go, others come. */
-Test(event_loop, who_came_while_the_loop_was_busy_is_served)
+Test(event_loop, who_came_while_the_loop_was_busy_is_served, TAKES_TIME)
 {
     enum { GOING = 4, COMING = 4 };
     int going[GOING], coming[COMING];
@@ -371,7 +372,7 @@ Test(event_loop, who_came_while_the_loop_was_busy_is_served)
 }
 
 /* It has something for the loop whenever that looks. */
-Test(event_loop, a_deadline_counts_though_something_has_come)
+Test(event_loop, a_deadline_counts_though_something_has_come, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int descriptors = server_descriptors(&server);
@@ -398,7 +399,7 @@ Test(event_loop, a_deadline_counts_though_something_has_come)
 }
 
 /* Nothing to do, though somebody is there: the loop must sleep. */
-Test(event_loop, clients_that_do_nothing_cost_nothing)
+Test(event_loop, clients_that_do_nothing_cost_nothing, TAKES_TIME)
 {
     char *folder = folder_with_page(LARGE);
     Server server = server_start((Options){.folder = folder});
@@ -431,7 +432,7 @@ Test(event_loop, clients_that_do_nothing_cost_nothing)
     folder_remove(folder);
 }
 
-Test(event_loop, idle_clients_do_not_delay_ctrl_c)
+Test(event_loop, idle_clients_do_not_delay_ctrl_c, TAKES_TIME)
 {
     enum { CLIENTS = 20 };
     Server server = server_start((Options){0});
@@ -457,7 +458,7 @@ Test(event_loop, idle_clients_do_not_delay_ctrl_c)
           .key = "idle-at-the-end", .read = "Inside out");
 }
 
-Test(event_loop, ctrl_c_finishes_the_answers_that_were_begun)
+Test(event_loop, ctrl_c_finishes_the_answers_that_were_begun, TAKES_TIME)
 {
     char *folder = folder_with_page(LARGE);
     size_t size;

@@ -164,7 +164,7 @@ Test(execute, a_worker_that_cannot_be_created_is_reported)
     check_failing_worker();
 }
 
-Test(execute, idle_workers_burn_no_cpu)
+Test(execute, idle_workers_burn_no_cpu, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     for (int i = 0; i < 10; i++)
@@ -173,7 +173,7 @@ Test(execute, idle_workers_burn_no_cpu)
     server_stop(&server);
 }
 
-Test(execute, root_during_three_sleeps_is_answered_at_once)
+Test(execute, root_during_three_sleeps_is_answered_at_once, TAKES_TIME)
 {
     int clients[4];
     Answer answers[4];
@@ -205,7 +205,7 @@ Test(execute, root_during_three_sleeps_is_answered_at_once)
     check_answers(3, answers);
 }
 
-Test(execute, root_during_four_sleeps_is_answered_after_one)
+Test(execute, root_during_four_sleeps_is_answered_after_one, TAKES_TIME)
 {
     int clients[5];
     Answer answers[5];
@@ -250,7 +250,7 @@ Test(execute, workers_go_on_when_nobody_reads_their_lines)
 
 TestSuite(hostile_pool, SUITE);
 
-Test(hostile_pool, four_silent_clients_hold_it_up_and_no_longer)
+Test(hostile_pool, four_silent_clients_hold_it_up_and_no_longer, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int silent[4];

@@ -30,17 +30,17 @@ Test(graceful_shutdown, two_quick_requests)
     check_two_and_end("GET / HTTP/1.1", "GET / HTTP/1.1", 0);
 }
 
-Test(graceful_shutdown, slow_requests_are_finished)
+Test(graceful_shutdown, slow_requests_are_finished, TAKES_TIME)
 {
     check_two_and_end("GET /sleep HTTP/1.1", "GET /sleep HTTP/1.1", SLEEP);
 }
 
-Test(graceful_shutdown, the_slow_one_is_first)
+Test(graceful_shutdown, the_slow_one_is_first, TAKES_TIME)
 {
     check_two_and_end("GET /sleep HTTP/1.1", "GET / HTTP/1.1", SLEEP);
 }
 
-Test(graceful_shutdown, the_slow_one_is_second)
+Test(graceful_shutdown, the_slow_one_is_second, TAKES_TIME)
 {
     check_two_and_end("GET / HTTP/1.1", "GET /sleep HTTP/1.1", SLEEP);
 }
@@ -101,7 +101,7 @@ Test(graceful_shutdown, it_says_what_it_does)
     free(output);
 }
 
-Test(graceful_shutdown, it_waits_for_its_requests_alone)
+Test(graceful_shutdown, it_waits_for_its_requests_alone, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     server_wait_threads(&server, 0, 5);
@@ -131,7 +131,7 @@ Test(graceful_shutdown, a_worker_that_cannot_be_created_is_reported)
     check_failing_worker();
 }
 
-Test(graceful_shutdown, a_third_connection_is_refused)
+Test(graceful_shutdown, a_third_connection_is_refused, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int clients[2];
@@ -197,7 +197,7 @@ Test(graceful_shutdown, a_failed_accept_is_no_request)
 
 TestSuite(hostile_shutdown, SUITE);
 
-Test(hostile_shutdown, two_silent_clients_delay_it_and_no_longer)
+Test(hostile_shutdown, two_silent_clients_delay_it_and_no_longer, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("two clients connected and said nothing");

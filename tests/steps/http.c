@@ -400,7 +400,7 @@ Test(http, a_request_in_two_pieces)
     server_stop(&server);
 }
 
-Test(http, sleep_sleeps_whatever_its_spelling)
+Test(http, sleep_sleeps_whatever_its_spelling, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     const char *lines[] = {"GET /sleep HTTP/1.0", "HEAD /sleep HTTP/1.1",

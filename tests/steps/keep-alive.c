@@ -24,7 +24,7 @@ static void connect_idle(const Server *server, int clients[WORKERS])
     }
 }
 
-Test(keep_alive, four_idle_clients_starve_it)
+Test(keep_alive, four_idle_clients_starve_it, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int idle[WORKERS];
@@ -83,7 +83,7 @@ Test(keep_alive, behind_four_idle_ones_eight_wait_and_one_is_refused)
 }
 
 /* Ctrl-C comes while /sleep sleeps: its answer is the last, and says so. */
-Test(keep_alive, ctrl_c_during_sleep)
+Test(keep_alive, ctrl_c_during_sleep, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int client = client_connect(&server);

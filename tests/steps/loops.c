@@ -144,7 +144,7 @@ static void check_slept(int count, Answer answers[])
     }
 }
 
-Test(loops, four_sleeps_delay_nobody)
+Test(loops, four_sleeps_delay_nobody, TAKES_TIME)
 {
     int clients[WORKERS];
     Answer answers[WORKERS];
@@ -188,7 +188,7 @@ Test(loops, four_sleeps_delay_nobody)
 }
 
 /* Four at work, eight wait; then there is no room, for /sleep alone. */
-Test(loops, a_full_pool_says_503_and_delays_nobody)
+Test(loops, a_full_pool_says_503_and_delays_nobody, TAKES_TIME)
 {
     int clients[WORKERS + ROOM];
     Answer answers[WORKERS + ROOM];
@@ -257,7 +257,7 @@ Test(loops, a_full_pool_says_503_and_delays_nobody)
 }
 
 /* What clients do meanwhile must not reach who has the connection. */
-Test(loops, nothing_is_touched_while_lent)
+Test(loops, nothing_is_touched_while_lent, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int descriptors = server_descriptors(&server);
@@ -315,7 +315,7 @@ Test(loops, nothing_is_touched_while_lent)
     server_stop(&server);
 }
 
-Test(loops, what_follows_a_sleep_comes_after_it)
+Test(loops, what_follows_a_sleep_comes_after_it, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("a client sent four requests at once: /, /sleep, /nothing, /");
@@ -353,7 +353,7 @@ Test(loops, what_follows_a_sleep_comes_after_it)
 }
 
 /* Six are lent, of each loop some; one has connected and not yet asked. */
-Test(loops, ctrl_c_while_lent_finishes_the_answers)
+Test(loops, ctrl_c_while_lent_finishes_the_answers, TAKES_TIME)
 {
     enum { LENT = 6 };
     int clients[LENT + 1];
@@ -478,7 +478,7 @@ static int measure(const Server *server, long ticks[], int most)
     return count;
 }
 
-Test(loops, the_work_is_spread_evenly)
+Test(loops, the_work_is_spread_evenly, TAKES_TIME)
 {
     long ticks[64] = {0};
     Server server = server_start((Options){0});
@@ -557,7 +557,7 @@ Test(loops, a_number_that_is_none_is_refused)
 }
 
 /* More than there are workers, or ever were. */
-Test(loops, two_hundred_silent_clients_delay_nobody)
+Test(loops, two_hundred_silent_clients_delay_nobody, TAKES_TIME)
 {
     static int silent[MANY];
     Server server = server_start((Options){0});

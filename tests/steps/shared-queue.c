@@ -9,7 +9,7 @@ Test(shared_queue, accepts_and_never_answers)
     check_silence();
 }
 
-Test(shared_queue, four_workers_wait_and_burn_no_cpu)
+Test(shared_queue, four_workers_wait_and_burn_no_cpu, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     doing("the server was started");
@@ -24,7 +24,7 @@ Test(shared_queue, a_worker_that_cannot_be_created_is_reported)
     check_failing_worker();
 }
 
-Test(shared_queue, threads_that_begin_late)
+Test(shared_queue, threads_that_begin_late, TAKES_TIME)
 {
     check_late_threads();
 }

@@ -63,7 +63,7 @@ Test(single_threaded, a_thousand_requests_leave_nothing_open)
     server_stop(&server);
 }
 
-Test(single_threaded, an_idle_server_burns_no_cpu)
+Test(single_threaded, an_idle_server_burns_no_cpu, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     check_hello(&server);
@@ -75,7 +75,8 @@ TestSuite(hostile_reader, SUITE);
 
 /* Asks for more than fits into any buffer, and leaves it there: 10 or 15 s, as
  * a write may give up late; where the socket has a time-out, 2 or 3 s. */
-Test(hostile_reader, a_client_that_does_not_read_delays_it_and_no_longer)
+Test(hostile_reader, a_client_that_does_not_read_delays_it_and_no_longer,
+     TAKES_TIME)
 {
     char *folder = folder_with_page(20000000);
 

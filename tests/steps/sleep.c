@@ -6,7 +6,7 @@
 
 TestSuite(sleep, SUITE);
 
-Test(sleep, sleep_is_hello_after_five_seconds)
+Test(sleep, sleep_is_hello_after_five_seconds, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     double start = now();
@@ -25,7 +25,7 @@ Test(sleep, sleep_is_hello_after_five_seconds)
     server_stop(&server);
 }
 
-Test(sleep, root_waits_for_sleep)
+Test(sleep, root_waits_for_sleep, TAKES_TIME)
 {
     double later = check_sleep_then_root();
     check(later >= 0,
@@ -36,7 +36,7 @@ Test(sleep, root_waits_for_sleep)
           .key = "order");
 }
 
-Test(sleep, the_server_has_one_thread_while_it_sleeps)
+Test(sleep, the_server_has_one_thread_while_it_sleeps, TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int client = client_connect(&server);

@@ -51,7 +51,7 @@ Test(thread_per_request, two_requests_do_not_mix)
     check_no_mixing();
 }
 
-Test(thread_per_request, root_does_not_wait_for_sleep)
+Test(thread_per_request, root_does_not_wait_for_sleep, TAKES_TIME)
 {
     double later = check_sleep_then_root();
     check(
@@ -61,7 +61,8 @@ Test(thread_per_request, root_does_not_wait_for_sleep)
         .key = "waits", .read = "Pass the value");
 }
 
-Test(thread_per_request, each_slow_request_has_a_thread_until_it_is_answered)
+Test(thread_per_request, each_slow_request_has_a_thread_until_it_is_answered,
+     TAKES_TIME)
 {
     Server server = server_start((Options){0});
     int descriptors = server_descriptors(&server);

@@ -174,12 +174,12 @@ static void check_graceful(int number, const char *name)
     free(output);
 }
 
-Test(until_ctrl_c, sigint_ends_it_when_all_are_answered)
+Test(until_ctrl_c, sigint_ends_it_when_all_are_answered, TAKES_TIME)
 {
     check_graceful(SIGINT, "Ctrl-C (SIGINT)");
 }
 
-Test(until_ctrl_c, sigterm_does_the_same)
+Test(until_ctrl_c, sigterm_does_the_same, TAKES_TIME)
 {
     check_graceful(SIGTERM, "SIGTERM");
 }
@@ -241,7 +241,7 @@ static void check_gap(const char *call)
         server_stop(&server);
 }
 
-Test(until_ctrl_c, a_signal_just_before_accept_counts)
+Test(until_ctrl_c, a_signal_just_before_accept_counts, TAKES_TIME)
 {
     check_gap("accept");
 }
@@ -251,12 +251,12 @@ Test(until_ctrl_c, a_signal_just_before_poll_counts)
     check_gap("poll");
 }
 
-Test(until_ctrl_c, a_signal_just_before_select_counts)
+Test(until_ctrl_c, a_signal_just_before_select_counts, TAKES_TIME)
 {
     check_gap("select");
 }
 
-Test(until_ctrl_c, a_signal_just_before_pselect_counts)
+Test(until_ctrl_c, a_signal_just_before_pselect_counts, TAKES_TIME)
 {
     check_gap("pselect");
 }

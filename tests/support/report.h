@@ -30,6 +30,11 @@
 #define SUITE .timeout = TIMEOUT, .fini = test_ended
 void test_ended(void);
 
+/* The mark of a test that takes two seconds or more of a right program, or of
+ * most wrong ones: Test(suite, name, TAKES_TIME). It begins early and is told
+ * late: what is seen at once is not to wait for it. */
+#define TAKES_TIME .description = "slow"
+
 /* What a failing check says, in words that the reader knows. */
 typedef struct {
     const char *did;      /* what was done; default: what doing() said */

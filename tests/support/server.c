@@ -219,8 +219,10 @@ Server server_start(Options options)
         close(said[0]);
 
     server.started = now();
-    for (Wait wait = {0}; server.port == 0 && server_alive(&server)
-                          && still_waiting(&wait, patience());) {
+    bool waits = true;
+    for (Wait wait = {0}; server.port == 0 && waits; moment()) {
+        /* then it is looked at once more */
+        waits = server_alive(&server) && still_waiting(&wait, patience());
         while (options.unread && read_pipe(&server, 1) > '\n')
             ;
         char *output = file_contents(server.out);
@@ -229,7 +231,6 @@ Server server_start(Options options)
             && strchr(line, '\n') != NULL)
             server.port = parse_port(strtok(line, "\n"));
         free(output);
-        moment();
     }
     if (server.port == 0 && !options.may_end)
         complain_of_start(&server);
@@ -247,6 +248,8 @@ bool server_alive(Server *server)
 void check_alive(const Server *server)
 {
     siginfo_t end = {0};
+    if (server->ended)
+        complain_of_end(server);
     if (waitid(P_PID, (id_t)server->pid, &end, WEXITED | WNOHANG | WNOWAIT) != 0
         || end.si_pid == 0)
         return;
@@ -361,13 +364,15 @@ void server_wait_output(Server *server, const char *text, int count)
 }
 
 /* Counts the entries of a folder in /proc. */
-static int count_entries(pid_t pid, const char *what)
+static int count_entries(const Server *server, const char *what)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, what);
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)server->pid, what);
     DIR *folder = opendir(path);
     int count = 0;
 
+    if (folder == NULL)
+        check_alive(server);
     cr_assert(folder != NULL, "%s: %s (these tests need Linux's /proc)", path,
               strerror(errno));
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
@@ -378,14 +383,14 @@ static int count_entries(pid_t pid, const char *what)
 
 int server_threads(const Server *server)
 {
-    int threads = count_entries(server->pid, "task");
+    int threads = count_entries(server, "task");
     /* ThreadSanitizer adds one of its own with the program's first. */
     return getenv("EXTRA_THREAD") && threads > 1 ? threads - 1 : threads;
 }
 
 int server_descriptors(const Server *server)
 {
-    return count_entries(server->pid, "fd");
+    return count_entries(server, "fd");
 }
 
 double server_cpu(const Server *server)
