@@ -94,13 +94,12 @@ function excerpt(hit, word) {
   return piece;
 }
 
-function search() {
-  const query = new URLSearchParams(location.search).get("q") || "";
+function search(query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const hits = words.length ? find(words) : [];
-  document.querySelector("input[name=q]").value = query;
   document.querySelector("#found").textContent = words.length
     ? `${hits.length} sections have “${query}”.` : "What do you look for?";
+  document.querySelector("ol.found").replaceChildren();
   for (const hit of hits.slice(0, 40)) {
     const item = make("li");
     const link = make("a", { href: hit.href, textContent: hit.title });
@@ -134,6 +133,10 @@ addEventListener("hashchange", unfold);
 addEventListener("toggle", letScroll, true);
 addEventListener("resize", letScroll);
 addEventListener("beforeprint", () => all("details").forEach(d => { d.open = true; }));
-if (typeof INDEX !== "undefined")
-  search();
+if (typeof INDEX !== "undefined") {
+  const asked = document.querySelector("input[name=q]");
+  asked.value = new URLSearchParams(location.search).get("q") || "";
+  asked.addEventListener("input", () => search(asked.value));
+  search(asked.value);
+}
 addTicks(); // last, for a browser that may not keep anything stops here

@@ -220,7 +220,7 @@ class Book:
             items += ('<li><a href="explore.html">Threads to step through: your own '
                       'program</a></li>\n')
             self.made["explore.html"] = EXPLORED.read_text()
-        if self.printed:
+        if self.printed or (BOOK / "book.pdf").exists():
             items += '<li><a href="book.pdf">The book for print (PDF)</a></li>\n'
         body = (f'{self.prose.page(top)}<h2 id="contents">Contents</h2>\n'
                 f'<ol class="contents">\n{items}</ol>\n')
@@ -356,7 +356,7 @@ class Book:
                        f'.</p>\n<p><img src="timeline.svg" alt="{what}"></p>\n')
 
     def make(self) -> None:
-        """All pages, into a folder that holds nothing else."""
+        """All pages, into a folder that holds nothing else, but a PDF made before."""
         self.write_parts()
         self.write_contents()
         self.write_listings()
@@ -364,8 +364,10 @@ class Book:
         self.write_functions()
         self.write_search()
         self.write_rest()
-        shutil.rmtree(BOOK, ignore_errors=True)
-        BOOK.mkdir(parents=True)
+        BOOK.mkdir(parents=True, exist_ok=True)
+        for path in BOOK.iterdir():
+            if path.name != "book.pdf":
+                path.unlink()
         for name, text in self.made.items():
             (BOOK / name).write_text(text)
         for path in [*ROOT.glob("assets/*.svg"), *HERE.glob("*.css"),

@@ -150,6 +150,9 @@ async function keys(browser) {
   await page.waitForURL(/search/);
   const first = page.locator(".found a").first();
   check(await first.textContent() === title, `the search does not find “${title}” first`);
+  await page.locator("input[name=q]").fill("zzz");
+  check(await page.locator(".found a").count() === 0, "the search waits for Enter");
+  await page.locator("input[name=q]").fill(title);
   await first.press("Enter");
   await page.waitForURL(/step-03.html#/);
   await context.close();

@@ -31,8 +31,8 @@ class Player {
     this.tableButton = this.button("As a table", () => this.showTable());
     this.backButton = this.button("Back", () => this.back());
     const buttons = element("div", { class: "player-buttons" }, this.showButton,
-      this.button("Find one", () => this.find()),
-      this.button("All of them", () => this.count()),
+      this.button("Find a mistake yourself", () => this.find()),
+      this.button("Count all schedules", () => this.count()),
       ...section.querySelector("table") ? [this.tableButton] : []);
     const ways = element("div", { class: "player-buttons" }, this.backButton,
       this.button("Start again", () => this.reset()));

@@ -416,7 +416,7 @@ PAGE = """<!DOCTYPE html>
 def page_of(title: str, look: str, graph: dict, label: str) -> str:
     """A page with one program, for instance the reader's own."""
     way = graph["plain"]
-    return page(title, section_of("own", graph["scenario"], look,
+    return page(title, section_of("own", graph["what"], look,
                                   [compact(graph, label, way)],
                                   table(graph, way, label) if way else ""))
 
