@@ -188,7 +188,7 @@ Test(server, fast_readers_that_dribble_then_make_room)
 
 /* But who takes an answer fast enough keeps his place: at the rate, if what he
  * takes is acknowledged little by little; with the usual room, which the system
- * acknowledges in steps, at three times the rate. */
+ * acknowledges in steps, at four times the rate. */
 Test(server, steady_readers_keep_their_place_in_a_crowd)
 {
     enum { CROWD = 80, SIZE = 1000000 };
@@ -200,11 +200,12 @@ Test(server, steady_readers_keep_their_place_in_a_crowd)
     say(&narrow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
     say(&too_slow, "GET /large.txt HTTP/1.1\r\n" H "\r\n");
     crowd_in(&server, crowd, CROWD, "GET / HT");
-    const double rate = 3 * RATE; /* each takes for a third of the time */
-    for (double begun = now(); now() < begun + 18;) { /* the crowd stays 20 */
-        sip(&usual, 3.0 * rate, 0.05, SIZE);
-        sip(&narrow, 1.2 * rate, 0.05, SIZE);
-        sip(&too_slow, 0.3 * rate, 0.05, SIZE);
+    double begun = now(), gone = 0;
+    for (; gone < 18; gone = now() - begun) { /* the crowd stays 20 */
+        sip(&usual, 1e9, 0.01, (size_t)(4.0 * RATE * gone));
+        sip(&narrow, 1e9, 0.01, (size_t)(1.2 * RATE * gone));
+        sip(&too_slow, 1e9, 0.01, (size_t)(0.3 * RATE * gone));
+        moment();
     }
     cr_expect(not(usual.ended), "after %zu bytes", usual.size);
     cr_expect(not(narrow.ended), "after %zu bytes", narrow.size);
