@@ -101,7 +101,7 @@ static void check_served(int count, Answer answers[])
     }
 }
 
-Test(bounded_queue, exactly_the_bound_waits_and_the_next_gets_503, TAKES_TIME)
+Test(bounded_queue, exactly_the_bound_waits_and_the_next_gets_503)
 {
     int clients[MOST];
     Answer answers[MOST];

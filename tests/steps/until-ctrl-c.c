@@ -241,7 +241,7 @@ static void check_gap(const char *call)
         server_stop(&server);
 }
 
-Test(until_ctrl_c, a_signal_just_before_accept_counts, TAKES_TIME)
+Test(until_ctrl_c, a_signal_just_before_accept_counts)
 {
     check_gap("accept");
 }
