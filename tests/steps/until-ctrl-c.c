@@ -355,7 +355,7 @@ Test(until_ctrl_c, two_signals_at_the_same_moment_are_two)
 
 /* What each client of a crowd got must be what the workers did. Where they do
  * not say that, nobody may get a part of an answer. */
-Test(until_ctrl_c, under_load_nobody_who_was_let_in_is_forgotten)
+Test(until_ctrl_c, under_load_nobody_who_was_let_in_is_forgotten, TAKES_TIME)
 {
     enum { CLIENTS = 300 };
     static int clients[CLIENTS];
