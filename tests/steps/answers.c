@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 TestSuite(answers, SUITE);
@@ -187,6 +188,7 @@ Test(memory, a_line_as_long_as_the_buffer)
         doing(words("a client sent a request line of %d bytes", length));
         int client = client_connect(&server);
         client_send(client, line, (size_t)length);
+        shutdown(client, SHUT_WR); /* who reads on need not wait */
         Answer answer = client_receive(client, patience());
         check(answer.length == 0
                   || strncmp(answer.data, NOT_FOUND, strlen(NOT_FOUND)) == 0,
